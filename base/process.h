@@ -1,0 +1,60 @@
+// Child processes, known by pidfd: a number that the kernel could have given to somebody else is never signalled.
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace paddock {
+
+// How a child ended.
+struct ExitStatus {
+  bool signaled = false;
+  int code = 0;  // exit status, or the signal's number
+
+  [[nodiscard]] bool success() const { return !signaled && code == 0; }
+  // "exit status 3", "signal 9 (Killed)"
+  [[nodiscard]] std::string to_string() const;
+};
+
+class Child {
+ public:
+  Child() = default;
+  Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  // Readable (EPOLLIN) once the process has ended.
+  [[nodiscard]] BorrowedFd pidfd() const { return pidfd_; }
+  [[nodiscard]] bool valid() const { return pidfd_.valid(); }
+
+  // pidfd_send_signal(2); ESRCH once it has been reaped.
+  Result<void> signal(int number) const;
+  // Reaps it if it has ended (waitid(2), P_PIDFD, __WALL: children that were cloned with no exit signal too).
+  // nullopt: still running. Works only in the process that is its parent.
+  [[nodiscard]] Result<std::optional<ExitStatus>> try_reap() const;
+
+ private:
+  pid_t pid_ = 0;
+  UniqueFd pidfd_;
+};
+
+// What a program that is started inherits besides its arguments.
+struct SpawnOptions {
+  std::vector<std::string> arguments;            // [0] is the program's path
+  std::vector<std::string> environment;          // NAME=value; nothing else is inherited
+  std::vector<std::pair<BorrowedFd, int>> fds;   // {ours, its number there}; every other descriptor is closed by exec
+  std::optional<uid_t> uid;                      // with gid and no supplementary groups
+  std::optional<gid_t> gid;
+  BorrowedFd cgroup;                             // CLONE_INTO_CGROUP, where valid
+  bool die_with_parent = true;                   // PR_SET_PDEATHSIG SIGKILL
+};
+
+// clone3(2) with CLONE_PIDFD, then execve(2). An exec that fails is reported here, not by the child's status.
+[[nodiscard]] Result<Child> spawn(const SpawnOptions &options);
+
+}  // namespace paddock

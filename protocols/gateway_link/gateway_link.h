@@ -1,0 +1,111 @@
+// Supervisor <-> gateway: who listens where, and who wakes whom. Over a MessageSocket.
+//
+// The gateway holds a duplicate of every tenant's listening socket. In each mode exactly one side accepts:
+//   kWatch   nobody runs: the gateway polls the socket; the first connection makes it send Wake, once. The connection
+//            stays in the kernel's backlog for the sandbox.
+//   kLeased  a sandbox accepts: the gateway does not even poll the socket, and costs the request nothing.
+//   kRefuse  blocked, frozen, or failing to start: the gateway accepts every connection itself and answers
+//            `status` with `page` and, where retry_after_s is not 0, a Retry-After header.
+// After a restart of the gateway the supervisor sends all of it again.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace paddock::gateway_link {
+
+enum class Mode : std::uint8_t { kWatch = 1, kLeased = 2, kRefuse = 3 };
+
+// What a refused request gets. `reason` goes into the X-Paddock-Reason header and the log: blocked, frozen, starting-failed…
+struct Refusal {
+  std::uint16_t status = 503;
+  std::uint32_t retry_after_s = 0;
+  std::string reason;
+  std::string page;  // HTML, at most 16 KiB
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(status);
+    io(retry_after_s);
+    io(reason);
+    io(page);
+  }
+};
+
+// Supervisor to gateway, one descriptor: the tenant's listening socket.
+struct AddTenant {
+  static constexpr std::uint8_t kType = 1;
+  std::uint32_t tenant = 0;  // the supervisor's number for it, never reused while the gateway runs
+  std::string name;
+  Mode mode = Mode::kWatch;
+  Refusal refusal;  // for kRefuse
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(name);
+    io(mode);
+    io(refusal);
+  }
+};
+
+struct SetMode {
+  static constexpr std::uint8_t kType = 2;
+  std::uint32_t tenant = 0;
+  Mode mode = Mode::kWatch;
+  Refusal refusal;  // for kRefuse
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(mode);
+    io(refusal);
+  }
+};
+
+struct RemoveTenant {
+  static constexpr std::uint8_t kType = 3;
+  std::uint32_t tenant = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+  }
+};
+
+// Gateway to supervisor: it is ready for AddTenant.
+struct Hello {
+  static constexpr std::uint8_t kType = 16;
+  std::uint32_t pid = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(pid);
+  }
+};
+
+// A connection waits at a socket in mode kWatch. Sent once; the next needs a SetMode(kWatch) before.
+struct Wake {
+  static constexpr std::uint8_t kType = 17;
+  std::uint32_t tenant = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+  }
+};
+
+// Requests that the gateway answered itself since the last such message, for the accounting.
+struct Refused {
+  static constexpr std::uint8_t kType = 18;
+  std::uint32_t tenant = 0;
+  std::uint64_t requests = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(requests);
+  }
+};
+
+}  // namespace paddock::gateway_link

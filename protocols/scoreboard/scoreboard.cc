@@ -1,0 +1,61 @@
+#include "protocols/scoreboard/scoreboard.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+namespace paddock::scoreboard {
+
+Result<UniqueFd> create_board(const std::string &tenant) {
+  UniqueFd fd(::memfd_create(("paddock-board-" + tenant).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return errno_error("memfd_create for the scoreboard of " + tenant);
+  if (::ftruncate(fd.get(), static_cast<off_t>(kBoardSize)) != 0) return errno_error("size the scoreboard of " + tenant);
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return errno_error("seal the scoreboard of " + tenant);
+  return fd;
+}
+
+Result<MappedBoard> MappedBoard::map(BorrowedFd fd, bool writable) {
+  void *at = ::mmap(nullptr, kBoardSize, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (at == MAP_FAILED) return errno_error("map a scoreboard");
+  return MappedBoard(static_cast<Board *>(at));
+}
+
+MappedBoard::MappedBoard(MappedBoard &&other) noexcept : board_(std::exchange(other.board_, nullptr)) {}
+
+MappedBoard &MappedBoard::operator=(MappedBoard &&other) noexcept {
+  std::swap(board_, other.board_);
+  return *this;
+}
+
+MappedBoard::~MappedBoard() {
+  if (board_ != nullptr) ::munmap(board_, kBoardSize);
+}
+
+namespace {
+template <std::size_t N>
+std::string bounded(const char (&text)[N]) {
+  // Copied first: the tenant may write while we look for the end.
+  char copy[N];
+  std::memcpy(copy, text, N);
+  return {copy, ::strnlen(copy, N)};
+}
+}  // namespace
+
+SlotView read_slot(const Slot &slot) {
+  SlotView view;
+  const std::uint32_t state = slot.state.load(std::memory_order_acquire);
+  view.state = state > static_cast<std::uint32_t>(State::kBusy) ? State::kEmpty : static_cast<State>(state);
+  view.pid = slot.pid.load(std::memory_order_relaxed);
+  view.since_ns = slot.since_ns.load(std::memory_order_relaxed);
+  view.requests = slot.requests.load(std::memory_order_relaxed);
+  view.method = bounded(slot.method);
+  view.uri = bounded(slot.uri);
+  view.script = bounded(slot.script);
+  return view;
+}
+
+}  // namespace paddock::scoreboard

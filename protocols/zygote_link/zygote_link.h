@@ -1,0 +1,135 @@
+// Supervisor <-> zygote: "clone a sandbox for this tenant". Over a MessageSocket.
+//
+// The zygote clones the keeper with CLONE_PARENT, so that the supervisor is its parent: it outlives the zygote, and
+// the supervisor waits for it by the pidfd in Spawned.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace paddock::zygote_link {
+
+// One php.ini entry of the tenant's plan. An admin entry cannot be changed by the tenant's code or files.
+struct IniEntry {
+  std::string name;
+  std::string value;
+  bool admin = false;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(name);
+    io(value);
+    io(admin);
+  }
+};
+
+// A host path that the view shows beyond the home: bound at the same path, or at `target`.
+struct Bind {
+  std::string source;
+  std::string target;
+  bool writable = false;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(source);
+    io(target);
+    io(writable);
+  }
+};
+
+// What PHP_VALUE and PHP_ADMIN_VALUE from the web server may do.
+enum class IniFromWeb : std::uint8_t { kNone = 0, kValue = 1, kAdmin = 2 };
+
+// The descriptors of a Spawn, in this order. The bind trees follow, one for each entry of Spawn::binds.
+enum SpawnFd : std::size_t {
+  kListen = 0,      // the tenant's listening socket, SOCK_STREAM
+  kKeeperLink = 1,  // the keeper's end of its MessageSocket to the supervisor
+  kTenantLog = 2,   // O_WRONLY|O_APPEND; the keeper writes, workers never hold it
+  kScoreboard = 3,  // memfd with a scoreboard::Board
+  kCgroup = 4,      // O_PATH directory of the tenant's cgroup, for CLONE_INTO_CGROUP
+  kHomeTree = 5,    // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
+  kFixedFds = 6,
+};
+
+struct Spawn {
+  static constexpr std::uint8_t kType = 1;
+  std::uint32_t tenant = 0;  // comes back in the answer
+  std::string name;          // of the tenant: for process titles, hostname, logs
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  std::string user;          // the account's login name and home, for passwd(5) in the view and the environment
+  std::string home;
+  std::uint16_t workers_max = 4;
+  std::uint32_t idle_ms = 0;             // the keeper reports Idle after that long without a request; 0: never
+  std::uint32_t requests_per_worker = 0;  // a worker is replaced after as many; 0: never
+  std::uint64_t tmp_bytes = 0;            // size of the view's /tmp
+  IniFromWeb ini_from_web = IniFromWeb::kValue;
+  std::vector<IniEntry> ini;
+  std::vector<std::string> environment;   // NAME=value, for PHP's getenv()
+  std::vector<Bind> binds;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(name);
+    io(uid);
+    io(gid);
+    io(user);
+    io(home);
+    io(workers_max);
+    io(idle_ms);
+    io(requests_per_worker);
+    io(tmp_bytes);
+    io(ini_from_web);
+    io(ini);
+    io(environment);
+    io(binds);
+  }
+};
+
+// Zygote to supervisor: PHP is initialised, Spawn can come.
+struct Hello {
+  static constexpr std::uint8_t kType = 16;
+  std::uint32_t pid = 0;
+  std::string php_version;
+  std::uint32_t started_in_us = 0;  // what initialising PHP took
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(pid);
+    io(php_version);
+    io(started_in_us);
+  }
+};
+
+// The keeper was cloned; its pidfd comes with this. Whether its view could be built, the keeper itself says
+// (keeper_link::Ready or Failed).
+struct Spawned {
+  static constexpr std::uint8_t kType = 17;
+  std::uint32_t tenant = 0;
+  std::uint32_t pid = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(pid);
+  }
+};
+
+struct SpawnFailed {
+  static constexpr std::uint8_t kType = 18;
+  std::uint32_t tenant = 0;
+  std::string step;  // what was attempted
+  std::int32_t error = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(step);
+    io(error);
+  }
+};
+
+}  // namespace paddock::zygote_link
