@@ -1,0 +1,126 @@
+// What the admin wrote, checked and with its defaults: plans, tenants, directories.
+//
+// A Config is only ever made by load_config() (policies/config_file.h), so that whoever holds one holds a valid one.
+#pragma once
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace paddock::policies {
+
+// Where in which file something was written: "/etc/paddock/paddock.toml:12:3".
+struct Location {
+  std::string file;
+  std::uint32_t line = 0;
+  std::uint32_t column = 0;
+
+  [[nodiscard]] std::string to_string() const;
+};
+
+// What PHP_VALUE and PHP_ADMIN_VALUE from the web server may do to a tenant's ini.
+enum class IniFromWeb : std::uint8_t { kNone = 0, kValue = 1, kAdmin = 2 };
+
+struct IniEntry {
+  std::string name;
+  std::string value;
+  bool admin = false;  // the tenant's code and files cannot change it
+};
+
+// A host path that the view shows beyond the home.
+struct Bind {
+  std::string source;
+  std::string target;  // in the view; the same path where the config names none
+  bool writable = false;
+  Location where;
+};
+
+// A device's share of io.max (cgroup-v2.rst, "io.max"); an absent figure is unlimited.
+struct IoLimit {
+  std::string device;  // a path: a block device, or a file on the filesystem whose device is meant
+  std::optional<std::uint64_t> read_bytes_per_s;
+  std::optional<std::uint64_t> write_bytes_per_s;
+  std::optional<std::uint64_t> read_ops_per_s;
+  std::optional<std::uint64_t> write_ops_per_s;
+  Location where;
+};
+
+// What the cgroup enforces. Absent: the kernel's default ("max", weight 100).
+struct Limits {
+  std::optional<std::uint32_t> cpu_percent;  // of one core: 150 is one and a half
+  std::optional<std::uint32_t> cpu_weight;   // 1 to 10000
+  std::optional<std::uint64_t> memory_high;  // bytes
+  std::optional<std::uint64_t> memory_max;
+  std::optional<std::uint64_t> swap_max;
+  std::optional<std::uint32_t> pids_max;
+  std::optional<std::uint32_t> io_weight;    // 1 to 10000
+  std::vector<IoLimit> io;
+};
+
+struct Plan {
+  std::string name;
+  Location where;
+  Limits limits;
+  std::uint16_t workers = 4;
+  std::chrono::milliseconds idle{60'000};       // a sandbox without a request for that long is stopped; 0: never
+  std::uint32_t requests_per_worker = 10'000;   // 0: never replaced
+  std::uint32_t queue = 64;                     // requests that may wait beyond those in workers
+  std::chrono::milliseconds queue_time{10'000};
+  std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
+  std::uint64_t tmp_bytes = 256ULL << 20;
+  IniFromWeb ini_from_web = IniFromWeb::kValue;
+  std::vector<IniEntry> ini;
+  std::vector<std::string> environment;         // NAME=value
+  std::vector<Bind> binds;
+};
+
+struct Tenant {
+  std::string name;
+  Location where;
+  std::string user;
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::string home;
+  std::string plan;
+  std::vector<IniEntry> ini;             // after the plan's
+  std::vector<std::string> environment;  // after the plan's
+  std::vector<Bind> binds;               // after the plan's
+  // Why this tenant cannot run (no such user, no home); the others run. Empty: it can.
+  std::string problem;
+};
+
+struct Runtime {
+  std::string run_dir = "/run/paddock";
+  std::string state_dir = "/var/lib/paddock";
+  std::string log_dir = "/var/log/paddock";
+  std::string log_level = "info";            // debug, info, warning, error
+  std::string gateway_user = "paddock-gateway";
+  uid_t gateway_uid = 0;
+  gid_t gateway_gid = 0;
+  std::string admin_group;                   // may use the control socket beside root; empty: root only
+  std::optional<gid_t> admin_gid;
+  std::string cgroup;                        // below the cgroup2 mount; empty: the supervisor's own
+  bool allow_missing_controllers = false;
+  std::string php_ini_dir = "/etc/php/8.2/embed";  // php.ini and conf.d as the zygote reads them
+  std::string refusal_page;                  // the admin's page, read from the file that the config names; empty: built in
+  std::chrono::milliseconds stop_patience{10'000};  // running requests may take so long when a sandbox is stopped
+};
+
+struct Config {
+  std::string file;
+  Runtime runtime;
+  std::string apache_user = "www-data";
+  uid_t apache_uid = 0;
+  gid_t apache_gid = 0;
+  std::map<std::string, Plan> plans;      // "default" always exists
+  std::map<std::string, Tenant> tenants;
+
+  [[nodiscard]] const Plan &plan_of(const Tenant &tenant) const { return plans.at(tenant.plan); }
+};
+
+}  // namespace paddock::policies
