@@ -146,7 +146,8 @@ TEST_CASE("a program is started, runs with nothing but what it was given, and is
 }
 
 TEST_CASE("a program that does not exist is the caller's error") {
-  const auto child = spawn({.arguments = {"/nonexistent/x"}, .environment = {}, .fds = {}, .uid = {}, .gid = {}, .cgroup = {}});
+  const auto child = spawn(
+      {.arguments = {"/nonexistent/x"}, .environment = {}, .fds = {}, .uid = {}, .gid = {}, .cgroup = {}});
   REQUIRE_FALSE(child.ok());
   CHECK(child.error().code == ENOENT);
 }
@@ -157,21 +158,27 @@ TEST_CASE("the loop runs timers in order and handlers that remove themselves") {
   auto ends = MessageSocket::pair();
   REQUIRE(ends.ok());
   std::string order;
-  loop->after(std::chrono::milliseconds(20), [&] { order += "2"; loop->stop(); });
+  loop->after(std::chrono::milliseconds(20), [&] {
+    order += "2";
+    loop->stop();
+  });
   loop->after(std::chrono::milliseconds(1), [&] { order += "1"; });
   const auto cancelled = loop->after(std::chrono::milliseconds(2), [&] { order += "x"; });
   loop->cancel(cancelled);
-  REQUIRE(loop->watch(ends->first.fd(), EPOLLIN, [&](std::uint32_t) {
-    order += "r";
-    loop->unwatch(ends->first.fd());
-  }).ok());
+  REQUIRE(loop->watch(ends->first.fd(), EPOLLIN,
+                      [&](std::uint32_t) {
+                        order += "r";
+                        loop->unwatch(ends->first.fd());
+                      })
+              .ok());
   REQUIRE(ends->second.send(Sample{}).ok());
   REQUIRE(loop->run().ok());
   CHECK(order == "r12");
 }
 
 TEST_CASE("files are replaced whole, and limits hold") {
-  const auto directory = std::filesystem::temp_directory_path() / ("paddock-base-" + std::to_string(::getpid()));
+  const auto directory =
+      std::filesystem::temp_directory_path() / ("paddock-base-" + std::to_string(::getpid()));
   REQUIRE(make_directories((directory / "a/b").string(), 0755).ok());
   const std::string path = (directory / "a/b/file").string();
   REQUIRE(replace_file(path, "one", 0600).ok());

@@ -58,8 +58,8 @@ int EventLoop::wait_milliseconds(Clock::duration timeout) const {
     wait = endless ? next : std::min(wait, next);
   }
   // Rounded up: rounding down would spin through the last millisecond before a timer.
-  return static_cast<int>(std::min<std::int64_t>(
-      std::chrono::ceil<std::chrono::milliseconds>(wait).count(), 1'000'000));
+  return static_cast<int>(
+      std::min<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(wait).count(), 1'000'000));
 }
 
 void EventLoop::run_timers() {
@@ -73,8 +73,8 @@ void EventLoop::run_timers() {
 
 Result<void> EventLoop::run_once(Clock::duration timeout) {
   std::array<epoll_event, 64> events;
-  const int ready = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
-                                 wait_milliseconds(timeout));
+  const int ready =
+      ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_milliseconds(timeout));
   if (ready < 0 && errno != EINTR) return errno_error("epoll_wait");
   for (int i = 0; i < ready; ++i) {
     const auto &event = events[static_cast<std::size_t>(i)];

@@ -1,4 +1,5 @@
-// A single-threaded epoll loop for the programs whose every wake-up is ours to account for (gateway, keeper, zygote).
+// A single-threaded epoll loop for the programs whose every wake-up is ours to account for (gateway, keeper,
+// zygote).
 //
 // Watches are level-triggered. Handlers may add, change and remove watches and timers, their own included.
 #pragma once

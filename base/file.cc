@@ -8,7 +8,9 @@ namespace {
 
 const BorrowedFd kWorkingDirectory(AT_FDCWD);
 
-std::string describe(const char *verb, const std::string &path) { return std::string(verb) + " " + path; }
+std::string describe(const char *verb, const std::string &path) {
+  return std::string(verb) + " " + path;
+}
 
 }  // namespace
 
@@ -81,6 +83,11 @@ Result<void> replace_file(const std::string &path, std::string_view bytes, mode_
     ::unlink(temporary.c_str());
     return errno_error(describe("replace", path), written.error().code);
   }
+  // The rename itself is durable only once the directory is.
+  const std::size_t slash = path.rfind('/');
+  const std::string directory = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  PADDOCK_TRY(const UniqueFd parent, open_file(directory, O_RDONLY | O_DIRECTORY));
+  if (::fsync(parent.get()) != 0) return errno_error(describe("fsync", directory));
   return {};
 }
 

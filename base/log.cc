@@ -29,10 +29,14 @@ std::shared_ptr<spdlog::logger> &logger() {
 
 spdlog::level::level_enum level(Level wanted) {
   switch (wanted) {
-    case Level::kDebug: return spdlog::level::debug;
-    case Level::kInfo: return spdlog::level::info;
-    case Level::kWarning: return spdlog::level::warn;
-    case Level::kError: return spdlog::level::err;
+    case Level::kDebug:
+      return spdlog::level::debug;
+    case Level::kInfo:
+      return spdlog::level::info;
+    case Level::kWarning:
+      return spdlog::level::warn;
+    case Level::kError:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -66,16 +70,26 @@ Result<void> setup(const std::string &program, Level lowest, const std::string &
 void reopen() {
   const Settings now = settings();
   if (!now.file.empty())
-    if (const auto reopened = setup(now.program, now.lowest, now.file); !reopened) error(reopened.error().message());
+    if (const auto reopened = setup(now.program, now.lowest, now.file); !reopened)
+      error(reopened.error().message());
 }
 
-void debug(std::string_view text) { write(spdlog::level::debug, text); }
-void info(std::string_view text) { write(spdlog::level::info, text); }
-void warning(std::string_view text) { write(spdlog::level::warn, text); }
-void error(std::string_view text) { write(spdlog::level::err, text); }
+void debug(std::string_view text) {
+  write(spdlog::level::debug, text);
+}
+void info(std::string_view text) {
+  write(spdlog::level::info, text);
+}
+void warning(std::string_view text) {
+  write(spdlog::level::warn, text);
+}
+void error(std::string_view text) {
+  write(spdlog::level::err, text);
+}
 
 std::string quoted(std::string_view text, std::size_t limit) {
-  static constexpr std::array kHex = {'0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
+  static constexpr std::array kHex = {'0', '1', '2', '3', '4', '5', '6', '7',
+                                      '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'};
   std::string out = "\"";
   for (const char c : text.substr(0, limit)) {
     const auto byte = static_cast<unsigned char>(c);

@@ -23,8 +23,8 @@ void info(std::string_view text);
 void warning(std::string_view text);
 void error(std::string_view text);
 
-// `text` in double quotes, control characters and quotes as \xNN, cut to `limit` bytes: cannot forge a line or
-// drive a terminal.
+// `text` in double quotes, control characters and quotes as \xNN, cut to `limit` bytes: cannot forge a line
+// or drive a terminal.
 [[nodiscard]] std::string quoted(std::string_view text, std::size_t limit = 512);
 
 }  // namespace paddock::log

@@ -35,16 +35,17 @@ class MessageSocket {
   // Two connected ends (socketpair(2), SOCK_SEQPACKET|SOCK_CLOEXEC).
   [[nodiscard]] static Result<std::pair<MessageSocket, MessageSocket>> pair();
 
-  // Sends one message, and duplicates of fds with it (SCM_RIGHTS, unix(7)). Blocks while the buffer is full unless
-  // the socket is non-blocking (then EAGAIN). Never raises SIGPIPE; a peer that has gone is EPIPE or ECONNRESET.
+  // Sends one message, and duplicates of fds with it (SCM_RIGHTS, unix(7)). Blocks while the buffer is full
+  // unless the socket is non-blocking (then EAGAIN). Never raises SIGPIPE; a peer that has gone is EPIPE or
+  // ECONNRESET.
   template <typename Message>
   Result<void> send(const Message &message, std::span<const BorrowedFd> fds = {}) const {
     return send_bytes(wire::encode(message), fds);
   }
   Result<void> send_bytes(std::span<const std::uint8_t> packet, std::span<const BorrowedFd> fds = {}) const;
 
-  // The next message. nullopt: the peer has closed. EAGAIN is an Error with that code on a non-blocking socket.
-  // A packet with a bad header or cut off in transit is an Error with code EBADMSG.
+  // The next message. nullopt: the peer has closed. EAGAIN is an Error with that code on a non-blocking
+  // socket. A packet with a bad header or cut off in transit is an Error with code EBADMSG.
   [[nodiscard]] Result<std::optional<Packet>> receive() const;
 
   Result<void> set_nonblocking(bool on) const;

@@ -14,8 +14,10 @@
 namespace paddock {
 namespace {
 
-// In the child between clone and exec: system calls only. `numbers` are the descriptors as the program wants them.
-int exec_child(const SpawnOptions &options, char *const *argv, char *const *envp, const std::vector<int> &sources) {
+// In the child between clone and exec: system calls only. `numbers` are the descriptors as the program wants
+// them.
+int exec_child(const SpawnOptions &options, char *const *argv, char *const *envp,
+               const std::vector<int> &sources) {
   // The supervisor blocks what it reads through a signalfd; a program starts with nothing blocked or ignored.
   sigset_t none;
   sigemptyset(&none);
@@ -26,7 +28,8 @@ int exec_child(const SpawnOptions &options, char *const *argv, char *const *envp
   for (std::size_t i = 0; i < sources.size(); ++i)
     if (::dup2(sources[i], options.fds[i].second) < 0) return errno;  // dup2 leaves CLOEXEC off
   if (options.gid) {
-    if (::setgroups(0, nullptr) != 0 || ::setresgid(*options.gid, *options.gid, *options.gid) != 0) return errno;
+    if (::setgroups(0, nullptr) != 0 || ::setresgid(*options.gid, *options.gid, *options.gid) != 0)
+      return errno;
   }
   if (options.uid) {
     if (::setresuid(*options.uid, *options.uid, *options.uid) != 0) return errno;

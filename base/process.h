@@ -1,4 +1,5 @@
-// Child processes, known by pidfd: a number that the kernel could have given to somebody else is never signalled.
+// Child processes, known by pidfd: a number that the kernel could have given to somebody else is never
+// signalled.
 #pragma once
 
 #include <sys/types.h>
@@ -45,13 +46,14 @@ class Child {
 
 // What a program that is started inherits besides its arguments.
 struct SpawnOptions {
-  std::vector<std::string> arguments;            // [0] is the program's path
-  std::vector<std::string> environment;          // NAME=value; nothing else is inherited
-  std::vector<std::pair<BorrowedFd, int>> fds;   // {ours, its number there}; every other descriptor is closed by exec
-  std::optional<uid_t> uid;                      // with gid and no supplementary groups
+  std::vector<std::string> arguments;    // [0] is the program's path
+  std::vector<std::string> environment;  // NAME=value; nothing else is inherited
+  std::vector<std::pair<BorrowedFd, int>>
+      fds;                   // {ours, its number there}; every other descriptor is closed by exec
+  std::optional<uid_t> uid;  // with gid and no supplementary groups
   std::optional<gid_t> gid;
-  BorrowedFd cgroup;                             // CLONE_INTO_CGROUP, where valid
-  bool die_with_parent = true;                   // PR_SET_PDEATHSIG SIGKILL
+  BorrowedFd cgroup;            // CLONE_INTO_CGROUP, where valid
+  bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
 };
 
 // clone3(2) with CLONE_PIDFD, then execve(2). An exec that fails is reported here, not by the child's status.

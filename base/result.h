@@ -12,7 +12,8 @@
 
 namespace paddock {
 
-// What was attempted ("open /run/paddock/x"), and the errno it failed with; errno 0: the attempt's text says it all.
+// What was attempted ("open /run/paddock/x"), and the errno it failed with; errno 0: the attempt's text says
+// it all.
 struct Error {
   std::string attempt;
   int code = 0;
@@ -24,13 +25,17 @@ struct Error {
 // An Error with the errno of the call that has just failed.
 [[nodiscard]] Error errno_error(std::string attempt);
 // The same for a given errno value.
-[[nodiscard]] inline Error errno_error(std::string attempt, int code) { return {std::move(attempt), code}; }
+[[nodiscard]] inline Error errno_error(std::string attempt, int code) {
+  return {std::move(attempt), code};
+}
 
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT(google-explicit-constructor)
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
+  Result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+  Result(Error error)
+      : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -85,8 +90,7 @@ class [[nodiscard]] Result<void> {
   declaration = std::move(name).value()
 
 // PADDOCK_CHECK(expression): returns the error of a Result<void> to the caller.
-#define PADDOCK_CHECK(expression)                             \
-  do {                                                        \
-    if (auto paddock_check = (expression); !paddock_check.ok()) \
-      return std::move(paddock_check).error();                \
+#define PADDOCK_CHECK(expression)                                                                        \
+  do {                                                                                                   \
+    if (auto paddock_check = (expression); !paddock_check.ok()) return std::move(paddock_check).error(); \
   } while (false)

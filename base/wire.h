@@ -2,10 +2,10 @@
 //
 // A message is a struct with `static constexpr std::uint8_t kType` and
 //     template <typename Io> void fields(Io &io) { io(id); io(name); }
-// which both encodes and decodes it. On the wire: an 8-byte header {magic, version, type, body length}, then the
-// fields in the machine's byte order (both ends run on one machine), strings and lists behind a 32-bit count.
-// A decoder accepts a body only when every length fits and nothing is left over. Integers, bools, enums, strings,
-// vectors and nested structs with fields() can be members.
+// which both encodes and decodes it. On the wire: an 8-byte header {magic, version, type, body length}, then
+// the fields in the machine's byte order (both ends run on one machine), strings and lists behind a 32-bit
+// count. A decoder accepts a body only when every length fits and nothing is left over. Integers, bools,
+// enums, strings, vectors and nested structs with fields() can be members.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,8 @@ namespace paddock::wire {
 
 inline constexpr std::uint16_t kMagic = 0x5044;
 inline constexpr std::uint8_t kVersion = 1;
-// The largest message, header included: SOCK_SEQPACKET keeps a message whole, and this fits its default buffer.
+// The largest message, header included: SOCK_SEQPACKET keeps a message whole, and this fits its default
+// buffer.
 inline constexpr std::size_t kMaxMessage = 64 * 1024;
 inline constexpr std::size_t kHeaderSize = 8;
 
@@ -44,11 +45,15 @@ class Encoder {
       append(value.data(), value.size());
     } else if constexpr (std::is_enum_v<T> || std::is_integral_v<T>) {
       append(&value, sizeof value);
-    } else if constexpr (requires { value.begin(); value.size(); }) {
+    } else if constexpr (requires {
+                           value.begin();
+                           value.size();
+                         }) {
       count(value.size());
       for (const auto &item : value) (*this)(item);
     } else {
-      const_cast<T &>(value).fields(*this);  // fields() is one function for both directions; this one only reads
+      const_cast<T &>(value).fields(
+          *this);  // fields() is one function for both directions; this one only reads
     }
   }
 
@@ -88,7 +93,10 @@ class Decoder {
       if (rest_.size() < sizeof value) return fail();
       std::memcpy(&value, rest_.data(), sizeof value);
       rest_ = rest_.subspan(sizeof value);
-    } else if constexpr (requires { value.begin(); value.emplace_back(); }) {
+    } else if constexpr (requires {
+                           value.begin();
+                           value.emplace_back();
+                         }) {
       value.clear();
       // An element takes a byte at the least, so that a count that lies cannot make us allocate.
       for (std::size_t n = count(1); n > 0 && !failed_; --n) (*this)(value.emplace_back());

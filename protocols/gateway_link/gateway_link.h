@@ -1,7 +1,8 @@
 // Supervisor <-> gateway: who listens where, and who wakes whom. Over a MessageSocket.
 //
 // The gateway holds a duplicate of every tenant's listening socket. In each mode exactly one side accepts:
-//   kWatch   nobody runs: the gateway polls the socket; the first connection makes it send Wake, once. The connection
+//   kWatch   nobody runs: the gateway polls the socket; the first connection makes it send Wake, once. The
+//   connection
 //            stays in the kernel's backlog for the sandbox.
 //   kLeased  a sandbox accepts: the gateway does not even poll the socket, and costs the request nothing.
 //   kRefuse  blocked, frozen, or failing to start: the gateway accepts every connection itself and answers
@@ -16,7 +17,8 @@ namespace paddock::gateway_link {
 
 enum class Mode : std::uint8_t { kWatch = 1, kLeased = 2, kRefuse = 3 };
 
-// What a refused request gets. `reason` goes into the X-Paddock-Reason header and the log: blocked, frozen, starting-failed…
+// What a refused request gets. `reason` goes into the X-Paddock-Reason header and the log: blocked, frozen,
+// starting-failed…
 struct Refusal {
   std::uint16_t status = 503;
   std::uint32_t retry_after_s = 0;

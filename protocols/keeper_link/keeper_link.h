@@ -1,5 +1,5 @@
-// Supervisor <-> keeper (pid 1 of a sandbox). Over a MessageSocket. What the keeper sends is untrusted: it runs as
-// the tenant. If the supervisor's end closes, the keeper drains and ends.
+// Supervisor <-> keeper (pid 1 of a sandbox). Over a MessageSocket. What the keeper sends is untrusted: it
+// runs as the tenant. If the supervisor's end closes, the keeper drains and ends.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,8 @@
 
 namespace paddock::keeper_link {
 
-// Supervisor to keeper: accept nothing more, let running requests finish, end. What is unaccepted stays in the backlog.
+// Supervisor to keeper: accept nothing more, let running requests finish, end. What is unaccepted stays in
+// the backlog.
 struct Drain {
   static constexpr std::uint8_t kType = 1;
   std::uint32_t patience_ms = 0;  // then the workers are killed

@@ -1,7 +1,7 @@
 // The page that a sandbox's workers write and the supervisor reads: who does what. One memfd a sandbox.
 //
-// Written by the tenant's processes, so its every byte may be a lie: readers take copies (read_slot), bound every
-// number and escape every text. Workers write their slot with plain stores and no system call.
+// Written by the tenant's processes, so its every byte may be a lie: readers take copies (read_slot), bound
+// every number and escape every text. Workers write their slot with plain stores and no system call.
 #pragma once
 
 #include <atomic>
@@ -19,13 +19,14 @@ inline constexpr std::size_t kTextSize = 160;
 
 enum class State : std::uint32_t { kEmpty = 0, kIdle = 1, kBusy = 2 };
 
-// Times are CLOCK_MONOTONIC nanoseconds (one clock for the host and every sandbox: no time namespace is made).
+// Times are CLOCK_MONOTONIC nanoseconds (one clock for the host and every sandbox: no time namespace is
+// made).
 struct Slot {
-  std::atomic<std::uint32_t> state;   // State
-  std::atomic<std::int32_t> pid;      // in the sandbox's pid namespace
-  std::atomic<std::uint64_t> since_ns;      // start of the running request, or end of the last
-  std::atomic<std::uint64_t> requests;      // finished by this worker process
-  char method[16];                    // of the running or last request; not always terminated
+  std::atomic<std::uint32_t> state;     // State
+  std::atomic<std::int32_t> pid;        // in the sandbox's pid namespace
+  std::atomic<std::uint64_t> since_ns;  // start of the running request, or end of the last
+  std::atomic<std::uint64_t> requests;  // finished by this worker process
+  char method[16];                      // of the running or last request; not always terminated
   char uri[kTextSize];
   char script[kTextSize];
 };
@@ -43,7 +44,8 @@ static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 // Size of the file: whole pages; only the pages of slots in use are ever touched, so only those cost memory.
 inline constexpr std::size_t kBoardSize = (sizeof(Board) + 4095) / 4096 * 4096;
 
-// A sealed memfd of kBoardSize zero bytes (F_SEAL_SHRINK|GROW|SEAL: a tenant that truncates it would raise SIGBUS in its readers).
+// A sealed memfd of kBoardSize zero bytes (F_SEAL_SHRINK|GROW|SEAL: a tenant that truncates it would raise
+// SIGBUS in its readers).
 [[nodiscard]] Result<UniqueFd> create_board(const std::string &tenant);
 
 // A mapping of a board. Owns it.

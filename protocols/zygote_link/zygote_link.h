@@ -1,7 +1,7 @@
 // Supervisor <-> zygote: "clone a sandbox for this tenant". Over a MessageSocket.
 //
-// The zygote clones the keeper with CLONE_PARENT, so that the supervisor is its parent: it outlives the zygote, and
-// the supervisor waits for it by the pidfd in Spawned.
+// The zygote clones the keeper with CLONE_PARENT, so that the supervisor is its parent: it outlives the
+// zygote, and the supervisor waits for it by the pidfd in Spawned.
 #pragma once
 
 #include <array>
@@ -49,7 +49,8 @@ enum SpawnFd : std::size_t {
   kTenantLog = 2,   // O_WRONLY|O_APPEND; the keeper writes, workers never hold it
   kScoreboard = 3,  // memfd with a scoreboard::Board
   kCgroup = 4,      // O_PATH directory of the tenant's cgroup, for CLONE_INTO_CGROUP
-  kHomeTree = 5,    // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
+  kHomeTree =
+      5,  // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
   kFixedFds = 6,
 };
 
@@ -59,15 +60,15 @@ struct Spawn {
   std::string name;          // of the tenant: for process titles, hostname, logs
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
-  std::string user;          // the account's login name and home, for passwd(5) in the view and the environment
+  std::string user;  // the account's login name and home, for passwd(5) in the view and the environment
   std::string home;
   std::uint16_t workers_max = 4;
-  std::uint32_t idle_ms = 0;             // the keeper reports Idle after that long without a request; 0: never
+  std::uint32_t idle_ms = 0;  // the keeper reports Idle after that long without a request; 0: never
   std::uint32_t requests_per_worker = 0;  // a worker is replaced after as many; 0: never
   std::uint64_t tmp_bytes = 0;            // size of the view's /tmp
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   std::vector<IniEntry> ini;
-  std::vector<std::string> environment;   // NAME=value, for PHP's getenv()
+  std::vector<std::string> environment;  // NAME=value, for PHP's getenv()
   std::vector<Bind> binds;
 
   template <typename Io>
