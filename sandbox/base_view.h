@@ -35,16 +35,28 @@ class BaseView {
     bool directory = true;
   };
 
+  // A part of /proc that a view hides or makes read-only.
+  struct Mask {
+    enum class Kind { kEmptyFile, kEmptyDirectory, kReadOnly };
+    std::string path;  // without the leading '/': "proc/kcore"
+    Kind kind;
+  };
+
   // Moves the calling process into a mount namespace of its own with this view as root and working directory
   // (unshare(2), pivot_root(2)). Needs CAP_SYS_ADMIN; the process must have one thread. On an error the
   // process may be left in a half-built namespace: it should end. Opened descriptors stay usable.
   [[nodiscard]] static Result<BaseView> enter(const BaseViewOptions &options = {});
 
   [[nodiscard]] const std::vector<Entry> &entries() const { return entries_; }
+  // Those of kProcMasks (base_view.cc) that this kernel has.
+  [[nodiscard]] const std::vector<Mask> &masks() const { return masks_; }
 
  private:
   BaseView() = default;
+  static Result<BaseView> build_and_enter(const BaseViewOptions &options);
+
   std::vector<Entry> entries_;
+  std::vector<Mask> masks_;
 };
 
 }  // namespace paddock::sandbox
