@@ -1,0 +1,146 @@
+#include "fcgi_gateway/gateway.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <functional>
+
+#include "base/log.h"
+#include "fcgi_gateway/refusal.h"
+
+namespace paddock::fcgi_gateway {
+
+using gateway_link::Mode;
+
+Gateway::Gateway(EventLoop loop, MessageSocket link, const RefuserLimits &limits)
+    : loop_(std::move(loop)),
+      link_(loop_, std::move(link)),
+      // While the supervisor does not read, figures add up here instead of queueing as messages.
+      refuser_(loop_, limits, [this](std::uint32_t tenant, std::uint64_t requests) {
+        if (!link_.idle()) return false;
+        link_.send(gateway_link::Refused{tenant, requests});
+        return true;
+      }) {}
+
+Gateway::~Gateway() {
+  for (auto &[number, tenant] : tenants_) leave_mode(number, tenant);
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, const RefuserLimits &limits) {
+  PADDOCK_CHECK(install_accept_timeout());
+  PADDOCK_TRY(EventLoop loop, EventLoop::create());
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(loop), std::move(link), limits));
+  Gateway &self = *gateway;
+  PADDOCK_CHECK(self.link_.start([&self](Packet packet) { return self.receive(std::move(packet)); },
+                                 [&self](Result<void> how) {
+                                   self.ended_ = std::move(how);
+                                   self.loop_.stop();
+                                 }));
+  self.link_.send(gateway_link::Hello{static_cast<std::uint32_t>(::getpid())});
+  return gateway;
+}
+
+Result<void> Gateway::run() {
+  while (!ended_) PADDOCK_CHECK(loop_.run_once(EventLoop::Clock::duration(-1)));
+  return *ended_;
+}
+
+Result<void> Gateway::receive(Packet packet) {
+  switch (packet.type()) {
+    case gateway_link::AddTenant::kType: {
+      PADDOCK_TRY(const auto message, packet.as<gateway_link::AddTenant>());
+      if (packet.fds.size() != 1)
+        return Error{"AddTenant with " + std::to_string(packet.fds.size()) + " descriptors, not 1"};
+      return add(message, std::move(packet.fds.front()));
+    }
+    case gateway_link::SetMode::kType: {
+      PADDOCK_TRY(const auto message, packet.as<gateway_link::SetMode>());
+      const auto found = tenants_.find(message.tenant);
+      if (found == tenants_.end())
+        return Error{"SetMode for tenant " + std::to_string(message.tenant) + ", which was not added"};
+      return set_mode(message.tenant, found->second, message.mode, message.refusal);
+    }
+    case gateway_link::RemoveTenant::kType: {
+      PADDOCK_TRY(const auto message, packet.as<gateway_link::RemoveTenant>());
+      return remove(message.tenant);
+    }
+    default:
+      return Error{"a message of type " + std::to_string(packet.type()) + " is not for the gateway"};
+  }
+}
+
+Result<void> Gateway::add(const gateway_link::AddTenant &message, UniqueFd fd) {
+  PADDOCK_TRY(TenantSocket socket, TenantSocket::adopt(std::move(fd)));
+  const auto [at, fresh] = tenants_.try_emplace(message.tenant);
+  if (!fresh)
+    return Error{"AddTenant for tenant " + std::to_string(message.tenant) + ", which was added before"};
+  at->second.name = message.name;
+  at->second.socket = std::move(socket);
+  return set_mode(message.tenant, at->second, message.mode, message.refusal);
+}
+
+void Gateway::leave_mode(std::uint32_t number, Tenant &tenant) {
+  if (tenant.polled) loop_.unwatch(tenant.socket.fd());
+  tenant.polled = false;
+  if (tenant.mode == Mode::kRefuse) refuser_.stop(number);
+}
+
+Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
+                               const gateway_link::Refusal &refusal) {
+  switch (mode) {
+    case Mode::kWatch:
+      leave_mode(number, tenant);
+      tenant.mode = mode;
+      PADDOCK_CHECK(
+          loop_.watch(tenant.socket.fd(), EPOLLIN, [this, number](std::uint32_t) { wake(number); }));
+      tenant.polled = true;
+      return {};
+    case Mode::kLeased:
+      leave_mode(number, tenant);
+      tenant.mode = mode;
+      return {};
+    case Mode::kRefuse: {
+      PADDOCK_TRY(auto response, shared_response(refusal));
+      leave_mode(number, tenant);
+      tenant.mode = mode;
+      refuser_.start(number, tenant.name, tenant.socket, std::move(response));
+      return {};
+    }
+  }
+  return Error{"mode " + std::to_string(static_cast<unsigned>(mode)) + " for tenant " +
+               std::to_string(number) + " does not exist"};
+}
+
+Result<void> Gateway::remove(std::uint32_t number) {
+  const auto found = tenants_.find(number);
+  if (found == tenants_.end())
+    return Error{"RemoveTenant for tenant " + std::to_string(number) + ", which was not added"};
+  leave_mode(number, found->second);
+  tenants_.erase(found);
+  return {};
+}
+
+void Gateway::wake(std::uint32_t number) {
+  Tenant &tenant = tenants_.at(number);
+  // The connection stays in the backlog: polling on would only say so again and again.
+  loop_.unwatch(tenant.socket.fd());
+  tenant.polled = false;
+  if (tenant.socket.is_shut_down()) {
+    log::error("the socket of tenant " + log::quoted(tenant.name) +
+               " was shut down: nothing can connect to it");
+    return;
+  }
+  link_.send(gateway_link::Wake{number});
+}
+
+Result<std::shared_ptr<const std::string>> Gateway::shared_response(const gateway_link::Refusal &refusal) {
+  PADDOCK_TRY(std::string response, refusal_response(refusal));
+  std::weak_ptr<const std::string> &known = responses_[std::hash<std::string>{}(response)];
+  if (const auto same = known.lock(); same && *same == response) return same;
+  auto fresh = std::make_shared<const std::string>(std::move(response));
+  known = fresh;
+  std::erase_if(responses_, [](const auto &entry) { return entry.second.expired(); });
+  return std::shared_ptr<const std::string>(std::move(fresh));
+}
+
+}  // namespace paddock::fcgi_gateway

@@ -1,0 +1,61 @@
+// The gateway: holds every tenant's listening socket and does with it what the supervisor says
+// (gateway_link.h).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/event_loop.h"
+#include "base/message_socket.h"
+#include "fcgi_gateway/refuser.h"
+#include "fcgi_gateway/supervisor_link.h"
+#include "fcgi_gateway/tenant_socket.h"
+#include "protocols/gateway_link/gateway_link.h"
+
+namespace paddock::fcgi_gateway {
+
+class Gateway {
+ public:
+  // link: connected to the supervisor, made non-blocking here. Says Hello over it. One gateway a process
+  // (install_accept_timeout()).
+  [[nodiscard]] static Result<std::unique_ptr<Gateway>> create(MessageSocket link,
+                                                               const RefuserLimits &limits = {});
+  ~Gateway();
+  Gateway(const Gateway &) = delete;
+  Gateway &operator=(const Gateway &) = delete;
+
+  // Serves until the supervisor closes the link (a value), or sends what no supervisor would (an error): a
+  // gateway that knows not what it should do ends, and is started anew with all that it has to know.
+  Result<void> run();
+
+ private:
+  struct Tenant {
+    std::string name;
+    TenantSocket socket;
+    gateway_link::Mode mode = gateway_link::Mode::kLeased;
+    bool polled = false;  // in kWatch, until Wake
+  };
+
+  explicit Gateway(EventLoop loop, MessageSocket link, const RefuserLimits &limits);
+  Result<void> receive(Packet packet);
+  Result<void> add(const gateway_link::AddTenant &message, UniqueFd fd);
+  Result<void> set_mode(std::uint32_t number, Tenant &tenant, gateway_link::Mode mode,
+                        const gateway_link::Refusal &refusal);
+  Result<void> remove(std::uint32_t number);
+  void leave_mode(std::uint32_t number, Tenant &tenant);
+  void wake(std::uint32_t number);
+  Result<std::shared_ptr<const std::string>> shared_response(const gateway_link::Refusal &refusal);
+
+  EventLoop loop_;
+  std::unordered_map<std::uint32_t, Tenant> tenants_;
+  // Responses by their hash: a machine where everybody is refused the same way keeps one copy.
+  std::unordered_map<std::size_t, std::weak_ptr<const std::string>> responses_;
+  SupervisorLink link_;
+  Refuser refuser_;
+  std::optional<Result<void>> ended_;
+};
+
+}  // namespace paddock::fcgi_gateway

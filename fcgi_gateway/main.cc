@@ -1,0 +1,82 @@
+// paddock-gateway: started by paddockd, which hands it one descriptor, the link.
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include "base/log.h"
+#include "fcgi_gateway/gateway.h"
+#include "fcgi_gateway/hardening.h"
+
+namespace {
+
+using namespace paddock;
+
+struct Options {
+  int link_fd = -1;
+  log::Level log_level = log::Level::kInfo;
+};
+
+Result<MessageSocket> open_link(int number) {
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(number, SOL_SOCKET, SO_TYPE, &type, &size) != 0)
+    return errno_error("use descriptor " + std::to_string(number) + " as the link");
+  if (type != SOCK_SEQPACKET)
+    return Error{"use descriptor " + std::to_string(number) + " as the link: no SOCK_SEQPACKET socket"};
+  return MessageSocket(UniqueFd(number));
+}
+
+Result<void> serve(const Options &options) {
+  PADDOCK_CHECK(log::setup("paddock-gateway", options.log_level));
+  PADDOCK_TRY(MessageSocket link, open_link(options.link_fd));
+  // Ctrl-C at a terminal reaches the whole process group; when the gateway ends is the supervisor's to say.
+  ::signal(SIGINT, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  PADDOCK_TRY(const std::size_t descriptors, fcgi_gateway::raise_descriptor_limit());
+  fcgi_gateway::RefuserLimits limits;
+  limits.connections = std::min(limits.connections, std::max<std::size_t>(descriptors / 4, 16));
+  PADDOCK_CHECK(fcgi_gateway::give_up_privileges());
+  PADDOCK_TRY(const auto gateway, fcgi_gateway::Gateway::create(std::move(link), limits));
+  return gateway->run();
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  try {
+    Options options;
+    CLI::App app{
+        "Holds the tenants' FastCGI sockets: wakes sandboxes, answers for those that may not run.\n"
+        "Started by paddockd; of no use by hand. Exit status: 0 when the link was closed, 1 after an error,\n"
+        "2 after wrong arguments."};
+    app.set_version_flag("--version", PADDOCK_VERSION);
+    app.add_option("--link-fd", options.link_fd, "descriptor of the link to paddockd (SOCK_SEQPACKET)")
+        ->required()
+        ->check(CLI::NonNegativeNumber);
+    const std::map<std::string, log::Level> levels{{"debug", log::Level::kDebug},
+                                                   {"info", log::Level::kInfo},
+                                                   {"warning", log::Level::kWarning},
+                                                   {"error", log::Level::kError}};
+    app.add_option("--log-level", options.log_level, "least that is logged: debug, info, warning or error")
+        ->transform(CLI::CheckedTransformer(levels));
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError &result) {
+      return app.exit(result) == 0 ? 0 : 2;
+    }
+    if (const auto served = serve(options); !served) {
+      log::error(served.error().message());
+      return 1;
+    }
+    return 0;
+  } catch (const std::exception &failure) {
+    std::fprintf(stderr, "paddock-gateway: %s\n", failure.what());
+    return 1;
+  }
+}

@@ -1,0 +1,217 @@
+#include "fcgi_gateway/refuser.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+
+namespace paddock::fcgi_gateway {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kAcceptsPerTurn = 16;
+constexpr auto kRoomRetry = 100ms;
+constexpr auto kShortagePause = 100ms;
+// A thief costs the gateway the patience of one accept(2) (tenant_socket.cc) a pause: 1 % of its time.
+constexpr auto kStolenPause = 1'000ms;
+
+}  // namespace
+
+Refuser::Refuser(EventLoop &loop, const RefuserLimits &limits, Report report)
+    : loop_(loop), limits_(limits), report_(std::move(report)) {}
+
+Refuser::~Refuser() {
+  while (!connections_.empty()) close(connections_.begin()->first, {});
+  for (auto &[tenant, site] : sites_) pause(site);
+  loop_.cancel(room_timer_);
+  loop_.cancel(report_timer_);
+}
+
+void Refuser::start(std::uint32_t tenant, const std::string &name, const TenantSocket &socket,
+                    std::shared_ptr<const std::string> response) {
+  Site &site = sites_[tenant];
+  pause(site);
+  site.name = name;
+  site.socket = &socket;
+  site.response = std::move(response);
+  poll(tenant);
+}
+
+void Refuser::stop(std::uint32_t tenant) {
+  const auto found = sites_.find(tenant);
+  if (found == sites_.end()) return;
+  pause(found->second);
+  found->second.socket = nullptr;
+  found->second.response.reset();
+  // The last figures are due before whatever comes next of this tenant.
+  report();
+}
+
+bool Refuser::has_room(const Site &site) const {
+  return connections_.size() < limits_.connections && site.connections < limits_.connections_per_tenant;
+}
+
+void Refuser::poll(std::uint32_t tenant) {
+  const auto found = sites_.find(tenant);
+  if (found == sites_.end()) return;
+  Site &site = found->second;
+  if (site.socket == nullptr || site.polled || site.queued) return;
+  if (!has_room(site)) {
+    site.queued = true;
+    for_room_.push_back(tenant);
+    // Connections that end make room; the timer is for the case that every one of them did before.
+    if (room_timer_ == 0)
+      room_timer_ = loop_.after(kRoomRetry, [this] {
+        room_timer_ = 0;
+        give_room();
+      });
+    return;
+  }
+  if (const auto watched =
+          loop_.watch(site.socket->fd(), EPOLLIN, [this, tenant](std::uint32_t) { accept(tenant); });
+      !watched) {
+    log::error("poll the socket of tenant " + log::quoted(site.name) + ": " + watched.error().message());
+    pause_for(tenant, kShortagePause);
+    return;
+  }
+  site.polled = true;
+}
+
+void Refuser::pause(Site &site) {
+  if (site.polled) loop_.unwatch(site.socket->fd());
+  site.polled = false;
+}
+
+void Refuser::pause_for(std::uint32_t tenant, std::chrono::milliseconds time) {
+  pause(sites_.at(tenant));
+  loop_.after(time, [this, tenant] { poll(tenant); });
+}
+
+void Refuser::give_room() {
+  std::size_t room = limits_.connections - std::min(limits_.connections, connections_.size());
+  for (std::size_t looked = for_room_.size(); looked > 0 && room > 0; --looked) {
+    const std::uint32_t tenant = for_room_.front();
+    for_room_.pop_front();
+    const auto found = sites_.find(tenant);
+    if (found == sites_.end()) continue;
+    found->second.queued = false;
+    poll(tenant);  // queues it again where its own share is used up
+    if (found->second.polled) --room;
+  }
+  if (!for_room_.empty() && room_timer_ == 0)
+    room_timer_ = loop_.after(kRoomRetry, [this] {
+      room_timer_ = 0;
+      give_room();
+    });
+}
+
+void Refuser::accept(std::uint32_t tenant) {
+  Site &site = sites_.at(tenant);
+  const std::size_t most =
+      std::min({kAcceptsPerTurn, limits_.connections - std::min(limits_.connections, connections_.size()),
+                limits_.connections_per_tenant - site.connections});
+  if (most > 0) {
+    Accepted accepted = site.socket->accept_waiting(most);
+    for (UniqueFd &fd : accepted.connections) admit(tenant, site, std::move(fd));
+    switch (accepted.end) {
+      case AcceptEnd::kEmpty:
+      case AcceptEnd::kMost:
+        break;
+      case AcceptEnd::kStolen:
+        log::warning("a connection of tenant " + log::quoted(site.name) +
+                     " was accepted by another process though it is refused");
+        return pause_for(tenant, kStolenPause);
+      case AcceptEnd::kShortage:
+        log::warning("no descriptors left to refuse the connections of tenant " + log::quoted(site.name) +
+                     " with");
+        return pause_for(tenant, kShortagePause);
+      case AcceptEnd::kShutDown:
+        log::error("the socket of tenant " + log::quoted(site.name) +
+                   " was shut down: nothing can connect to it");
+        return pause(site);
+    }
+  }
+  if (!has_room(site)) {
+    pause(site);
+    poll(tenant);  // into the queue
+  }
+}
+
+void Refuser::admit(std::uint32_t tenant, Site &site, UniqueFd fd) {
+  const int number = fd.get();
+  const BorrowedFd borrowed = fd;
+  Connection entry;
+  entry.connection = std::make_unique<RefusedConnection>(std::move(fd), site.response, limits_.discard_bytes);
+  entry.tenant = tenant;
+  if (!loop_.watch(borrowed, EPOLLIN, [this, number](std::uint32_t) { advance(number); })) return;
+  entry.timer =
+      loop_.after(limits_.connection_time, [this, number] { close(number, "the client took too long"); });
+  connections_.emplace(number, std::move(entry));
+  ++site.connections;
+  // Nearly always the request has come along with the connection: no need to ask epoll first.
+  advance(number);
+}
+
+void Refuser::advance(int fd) {
+  Connection &entry = connections_.at(fd);
+  const RefusedConnection::Wants wants = entry.connection->advance();
+  if (wants == RefusedConnection::Wants::kClose) return close(fd, entry.connection->problem());
+  const bool writing = wants == RefusedConnection::Wants::kWrite;
+  if (writing == entry.writing) return;
+  entry.writing = writing;
+  if (!loop_.change(entry.connection->fd(), writing ? EPOLLIN | EPOLLOUT : EPOLLIN))
+    close(fd, "epoll failed");
+}
+
+void Refuser::close(int fd, std::string_view problem) {
+  const auto found = connections_.find(fd);
+  Connection entry = std::move(found->second);
+  connections_.erase(found);
+  loop_.cancel(entry.timer);
+  loop_.unwatch(entry.connection->fd());
+  Site &site = sites_.at(entry.tenant);
+  --site.connections;
+  if (entry.connection->answered()) {
+    ++site.answered;
+  } else if (!problem.empty()) {
+    ++site.failed;
+    site.last_problem = problem;
+  }
+  schedule_report();
+  if (!for_room_.empty()) give_room();
+}
+
+void Refuser::schedule_report() {
+  if (report_timer_ == 0)
+    report_timer_ = loop_.after(limits_.report_interval, [this] {
+      report_timer_ = 0;
+      report();
+    });
+}
+
+void Refuser::report() {
+  bool again = false;
+  for (auto at = sites_.begin(); at != sites_.end();) {
+    Site &site = at->second;
+    // A line a tenant and interval: whoever hammers at a socket must not be able to fill the disk with the
+    // log of it.
+    if (site.failed > 0)
+      log::warning("refusing tenant " + log::quoted(site.name) + ": " + std::to_string(site.failed) +
+                   " connections closed unanswered, the last because " + site.last_problem);
+    site.failed = 0;
+    if (site.answered > 0) {
+      if (report_(at->first, site.answered)) {
+        site.answered = 0;
+      } else {
+        again = true;
+      }
+    }
+    const bool over = site.socket == nullptr && site.connections == 0 && site.answered == 0 && !site.queued;
+    at = over ? sites_.erase(at) : std::next(at);
+  }
+  if (again) schedule_report();
+}
+
+}  // namespace paddock::fcgi_gateway
