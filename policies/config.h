@@ -112,7 +112,8 @@ struct Runtime {
 };
 
 struct Config {
-  std::string file;
+  std::string file;                // the main one
+  std::vector<std::string> files;  // all that were read, the main one first
   Runtime runtime;
   std::string apache_user = "www-data";
   uid_t apache_uid = 0;

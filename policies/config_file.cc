@@ -1,0 +1,279 @@
+#include "policies/config_file.h"
+
+#include <algorithm>
+#include <list>
+#include <map>
+#include <set>
+#include <tuple>
+
+#include "base/log.h"
+#include "policies/plan_section.h"
+#include "policies/runtime_section.h"
+#include "policies/socket_path.h"
+#include "policies/tenant_section.h"
+
+namespace paddock::policies {
+namespace {
+
+constexpr std::size_t kLargestFile = 64 << 20;
+
+struct File {
+  std::string path;
+  Table root;
+};
+
+// A [plan.NAME] or [tenant.NAME], before it is read.
+struct Declaration {
+  const File *file = nullptr;
+  const Entry *entry = nullptr;
+
+  [[nodiscard]] const Table &table() const { return *entry->value.as<Table>(); }
+};
+
+class Loader {
+ public:
+  explicit Loader(const Machine &machine) : machine_(machine) {}
+
+  Loaded load(std::string_view text, const std::string &path) {
+    const File &main = parse(text, path);
+    if (syntax_error_) return finish();
+    config_.file = path;
+    read_main(main);
+    collect(main);
+    for (auto &[name, declaration] : plans_) resolve_plan(name);
+    if (!config_.plans.contains("default")) {
+      config_.plans["default"].name = "default";
+      config_.plans["default"].where = {path, 0, 0};
+    }
+    for (auto &[name, declaration] : tenants_) add_tenant(name, declaration);
+    return finish();
+  }
+
+  Loaded unreadable(const std::string &path, const Error &error) {
+    diagnostics_.push_back({Severity::kError, {path, 0, 0}, {}, error.message()});
+    return {std::nullopt, std::move(diagnostics_)};
+  }
+
+ private:
+  [[nodiscard]] std::size_t errors() const {
+    return static_cast<std::size_t>(
+        std::count_if(diagnostics_.begin(), diagnostics_.end(),
+                      [](const auto &found) { return found.severity == Severity::kError; }));
+  }
+
+  Section section(const File &file, const Table &table, Position where, std::string path) {
+    return {table, where, std::move(path), file.path, diagnostics_};
+  }
+
+  const File &parse(std::string_view text, const std::string &path) {
+    const std::size_t before = diagnostics_.size();
+    files_.push_back({path, {}});
+    File &file = files_.back();
+    file.root = parse_document(text, file.path, diagnostics_);
+    if (diagnostics_.size() > before) syntax_error_ = true;
+    return file;
+  }
+
+  void read_main(const File &main) {
+    Section root = section(main, main.root, {}, "");
+    const auto includes = root.texts("include");
+    read_part(main, root, "runtime", [&](Section &part) { read_runtime(part, machine_, config_.runtime); });
+    read_part(main, root, "apache", [&](Section &part) { read_apache(part, machine_, config_); });
+    root.table("plan");
+    root.table("tenant");
+    root.finish();
+    hidden_ = {config_.runtime.run_dir, config_.runtime.state_dir, config_.runtime.log_dir};
+    if (!includes) return;
+    for (const auto &[pattern, where] : *includes) include(main, root, pattern, where);
+  }
+
+  template <typename Read>
+  void read_part(const File &main, Section &root, std::string_view key, Read read) {
+    static const Table kEmpty;
+    const Table *table = root.table(key);
+    Section part = section(main, table == nullptr ? kEmpty : *table, root.position_of(key), std::string(key));
+    read(part);
+  }
+
+  void include(const File &main, Section &root, const std::string &pattern, Position where) {
+    std::string full = pattern;
+    if (!pattern.starts_with('/')) {
+      const std::size_t slash = main.path.rfind('/');
+      full.clear();
+      // The directory is meant as it is, whatever characters of glob(7) it holds.
+      for (const char c : slash == std::string::npos ? std::string() : main.path.substr(0, slash + 1)) {
+        if (std::string_view("*?[\\").find(c) != std::string_view::npos) full += '\\';
+        full += c;
+      }
+      full += pattern;
+    }
+    const auto paths = machine_.expand(full);
+    if (paths.empty() && pattern.find_first_of("*?[") == std::string::npos)
+      root.fail_at(where, "include", "there is no file " + log::quoted(full));
+    for (const auto &path : paths) {
+      if (path == main.path || !included_.insert(path).second) continue;
+      const auto text = machine_.read(path, kLargestFile);
+      if (!text) {
+        root.fail_at(where, "include", text.error().message());
+        continue;
+      }
+      const File &file = parse(*text, path);
+      Section top = section(file, file.root, {}, "");
+      top.table("plan");
+      top.table("tenant");
+      for (const char *key : {"include", "runtime", "apache"})
+        if (top.find(key) != nullptr)
+          top.fail(key, "only the main file may have this", "[plan.NAME] or [tenant.NAME]");
+      reject_unknown(top, file);
+      collect(file);
+    }
+  }
+
+  // As Section::finish(), where include, runtime and apache have been complained about already.
+  static void reject_unknown(Section &top, const File &file) {
+    for (const auto &entry : file.root) {
+      static const std::vector<std::string> kKnown = {"plan", "tenant"};
+      static const std::set<std::string_view> kReported = {"plan", "tenant", "include", "runtime", "apache"};
+      if (kReported.contains(entry.key)) continue;
+      const std::string nearest = nearest_of(entry.key, kKnown);
+      top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant" : "", {}, nearest);
+    }
+  }
+
+  void collect(const File &file) {
+    collect(file, "plan", plans_);
+    collect(file, "tenant", tenants_);
+  }
+
+  void collect(const File &file, const std::string &kind, std::map<std::string, Declaration> &into) {
+    const auto found =
+        std::find_if(file.root.begin(), file.root.end(), [&](const Entry &e) { return e.key == kind; });
+    if (found == file.root.end()) return;
+    const auto *table = found->value.as<Table>();
+    if (table == nullptr) return;  // Section::table() has said so
+    Section all = section(file, *table, found->where, kind);
+    for (const auto &entry : *table) {
+      if (entry.value.as<Table>() == nullptr) {
+        all.fail(entry.key, "wrong value", "a table [" + kind + ".NAME]", entry.value.describe());
+        continue;
+      }
+      if (!is_valid_name(entry.key)) {
+        all.fail(entry.key, "not a name for a " + kind, kNameRule);
+        continue;
+      }
+      const auto [place, fresh] = into.emplace(entry.key, Declaration{&file, &entry});
+      if (fresh) continue;
+      const Position first = place->second.entry->where;
+      all.fail(entry.key, "declared twice; the first is at " +
+                              Location{place->second.file->path, first.line, first.column}.to_string());
+    }
+  }
+
+  [[nodiscard]] std::string nearest_plan(const std::string &name) const {
+    std::vector<std::string> names = {"default"};
+    for (const auto &[known, declaration] : plans_) names.push_back(known);
+    return nearest_of(name, names);
+  }
+
+  // The plan that `name` inherits from, which exists; empty: none.
+  std::string parent_of(const std::string &name, bool complain) {
+    const Declaration &declaration = plans_.at(name);
+    const auto &table = declaration.table();
+    const auto found =
+        std::find_if(table.begin(), table.end(), [](const Entry &e) { return e.key == "inherits"; });
+    if (found == table.end()) return {};
+    const auto *parent = found->value.as<std::string>();
+    if (parent == nullptr) return {};  // read_plan() says so
+    if (plans_.contains(*parent)) return *parent;
+    if (*parent != "default" && complain && !syntax_error_) {
+      Section plan = section(*declaration.file, table, declaration.entry->where, "plan." + name);
+      plan.fail("inherits", "there is no plan " + log::quoted(*parent, 64), "the name of a plan", {},
+                nearest_plan(*parent));
+    }
+    return {};
+  }
+
+  // Walks up to a plan that is resolved or inherits from none, then reads down. Not recursive: a chain may be
+  // as long as the config.
+  void resolve_plan(const std::string &name) {
+    std::vector<std::string> chain;
+    std::set<std::string> seen;
+    for (std::string next = name; !next.empty() && !config_.plans.contains(next);
+         next = parent_of(next, true)) {
+      if (!seen.insert(next).second) {
+        const Declaration &declaration = plans_.at(chain.back());
+        Section plan =
+            section(*declaration.file, declaration.table(), declaration.entry->where, "plan." + chain.back());
+        plan.fail("inherits", "a plan cannot inherit from itself", {},
+                  chain.back() == next ? std::string() : "by way of " + log::quoted(next));
+        break;
+      }
+      chain.push_back(next);
+    }
+    for (auto last = chain.rbegin(); last != chain.rend(); ++last) {
+      const Declaration &declaration = plans_.at(*last);
+      const std::string parent = parent_of(*last, false);
+      Plan plan;
+      if (const auto known = config_.plans.find(parent); known != config_.plans.end()) plan = known->second;
+      plan.name = *last;
+      Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
+                             "plan." + (is_bare_key(*last) ? *last : log::quoted(*last)));
+      read_plan(part, hidden_, machine_, plan);
+      config_.plans[*last] = std::move(plan);
+    }
+  }
+
+  void add_tenant(const std::string &name, const Declaration &declaration) {
+    Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
+                           "tenant." + (is_bare_key(name) ? name : log::quoted(name)));
+    Tenant tenant;
+    tenant.name = name;
+    read_tenant(part, config_, hidden_, machine_, tenant);
+    const int longest = longest_name(config_.runtime);
+    if (longest >= 1 && name.size() > static_cast<std::size_t>(longest))
+      part.fail("", "the name is too long for the path of a socket in " + config_.runtime.run_dir,
+                "at most " + std::to_string(longest) + " characters, or a shorter run_dir");
+    if (!config_.plans.contains(tenant.plan) && !syntax_error_)
+      part.fail("plan", "there is no plan " + log::quoted(tenant.plan, 64), "the name of a plan", {},
+                nearest_plan(tenant.plan));
+    config_.tenants.emplace(name, std::move(tenant));
+  }
+
+  Loaded finish() {
+    std::map<std::string_view, std::size_t> order;
+    for (const auto &file : files_) order.emplace(file.path, order.size());
+    std::stable_sort(diagnostics_.begin(), diagnostics_.end(), [&](const Diagnostic &a, const Diagnostic &b) {
+      return std::tuple(order[a.where.file], a.where.line, a.where.column) <
+             std::tuple(order[b.where.file], b.where.line, b.where.column);
+    });
+    Loaded loaded;
+    for (const auto &file : files_) config_.files.push_back(file.path);
+    if (errors() == 0) loaded.config = std::move(config_);
+    loaded.diagnostics = std::move(diagnostics_);
+    return loaded;
+  }
+
+  const Machine &machine_;
+  std::vector<Diagnostic> diagnostics_;
+  std::list<File> files_;  // declarations point into them
+  std::set<std::string> included_;
+  std::map<std::string, Declaration> plans_;
+  std::map<std::string, Declaration> tenants_;
+  std::vector<std::string> hidden_;
+  Config config_;
+  bool syntax_error_ = false;
+};
+
+}  // namespace
+
+Loaded load_config(const std::string &path, const Machine &machine) {
+  const auto text = machine.read(path, kLargestFile);
+  if (!text) return Loader(machine).unreadable(path, text.error());
+  return parse_config(*text, path, machine);
+}
+
+Loaded parse_config(std::string_view text, const std::string &path, const Machine &machine) {
+  return Loader(machine).load(text, path);
+}
+
+}  // namespace paddock::policies

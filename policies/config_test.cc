@@ -1,0 +1,377 @@
+#include "policies/config_test.h"
+
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+
+using namespace paddock;
+using namespace paddock::policies;
+using std::chrono::milliseconds;
+
+namespace {
+
+// A private directory of config files.
+struct Directory {
+  std::string path = "/tmp/paddock-policies-XXXXXX";
+  Directory() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+  ~Directory() { std::filesystem::remove_all(path); }
+  void write(const std::string &name, const std::string &text) const {
+    std::filesystem::create_directories(std::filesystem::path(path + "/" + name).parent_path());
+    std::ofstream(path + "/" + name) << text;
+  }
+  [[nodiscard]] Loaded load() const { return load_config(path + "/paddock.toml", test_machine()); }
+};
+
+std::string report(const Loaded &loaded) {
+  std::string out;
+  for (const auto &found : loaded.diagnostics) out += found.to_string() + "\n";
+  return out;
+}
+
+const IniEntry *ini(const std::vector<IniEntry> &entries, const std::string &name, bool admin) {
+  for (const auto &entry : entries)
+    if (entry.name == name && entry.admin == admin) return &entry;
+  return nullptr;
+}
+
+}  // namespace
+
+TEST_CASE("an empty config has a default plan and default directories") {
+  const Loaded loaded = parse("");
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.diagnostics.empty());
+  CHECK(loaded.config->runtime.run_dir == "/run/paddock");
+  CHECK(loaded.config->runtime.gateway_uid == 990);
+  CHECK(loaded.config->apache_uid == 33);
+  CHECK(loaded.config->plans.at("default").name == "default");
+  CHECK(loaded.config->plans.at("default").workers == 4);
+  CHECK(loaded.config->tenants.empty());
+}
+
+TEST_CASE("every key arrives") {
+  const Directory directory;
+  directory.write("page.html", "<h1>Closed</h1>");
+  directory.write("paddock.toml", R"(
+[runtime]
+run_dir = "/run/p/"
+state_dir = "/s"
+log_dir = "/l"
+log_level = "debug"
+gateway_user = "bob"
+admin_group = "staff"
+cgroup = "paddock.slice/php"
+allow_missing_controllers = true
+php_ini_dir = "/i"
+refusal_page = ")" + directory.path + R"(/page.html"
+stop_patience = "1m"
+[apache]
+user = "alice"
+[plan.full]
+workers = 7
+idle = "1m30s"
+requests_per_worker = 500
+queue = 9
+queue_time = "250ms"
+deadline = 0
+tmp_size = 1048576
+ini_from_web = "admin"
+cpu = "150%"
+cpu_weight = 200
+memory_high = "64M"
+memory_max = "1G"
+swap_max = 0
+pids = 100
+io_weight = 300
+[[plan.full.io]]
+device = "/srv"
+read_bps = "1M"
+write_bps = "2M"
+read_iops = 10
+write_iops = 20
+[plan.full.php_value]
+opcache.enable = true
+"date.timezone" = "UTC"
+precision = 14
+memory_limit = "32M"
+[plan.full.php_admin_value]
+memory_limit = "64M"
+[plan.full.env]
+LANG = "C.UTF-8"
+DEBUG = 1
+[[plan.full.bind]]
+source = "/run/mysqld"
+[[plan.full.bind]]
+source = "/srv/shared"
+target = "/shared"
+writable = true
+[tenant."www.example.org"]
+user = "homeless"
+home = "/home/elsewhere"
+plan = "full"
+php_value = { memory_limit = "16M" }
+env = { LANG = "de" }
+)");
+  const Loaded loaded = directory.load();
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.diagnostics.empty());
+  const Config &config = *loaded.config;
+  CHECK(config.runtime.run_dir == "/run/p");
+  CHECK(config.runtime.state_dir == "/s");
+  CHECK(config.runtime.log_dir == "/l");
+  CHECK(config.runtime.log_level == "debug");
+  CHECK(config.runtime.gateway_uid == 1002);
+  CHECK(config.runtime.admin_gid == std::optional<gid_t>(50));
+  CHECK(config.runtime.cgroup == "paddock.slice/php");
+  CHECK(config.runtime.allow_missing_controllers);
+  CHECK(config.runtime.php_ini_dir == "/i");
+  CHECK(config.runtime.refusal_page == "<h1>Closed</h1>");
+  CHECK(config.runtime.stop_patience == milliseconds(60'000));
+  CHECK(config.apache_uid == 1001);
+
+  const Plan &plan = config.plans.at("full");
+  CHECK(plan.workers == 7);
+  CHECK(plan.idle == milliseconds(90'000));
+  CHECK(plan.requests_per_worker == 500);
+  CHECK(plan.queue == 9);
+  CHECK(plan.queue_time == milliseconds(250));
+  CHECK(plan.deadline == milliseconds(0));
+  CHECK(plan.tmp_bytes == 1 << 20);
+  CHECK(plan.ini_from_web == IniFromWeb::kAdmin);
+  CHECK(plan.limits.cpu_percent == 150U);
+  CHECK(plan.limits.cpu_weight == 200U);
+  CHECK(plan.limits.memory_high == 64U << 20);
+  CHECK(plan.limits.memory_max == 1U << 30);
+  CHECK(plan.limits.swap_max == 0U);
+  CHECK(plan.limits.pids_max == 100U);
+  CHECK(plan.limits.io_weight == 300U);
+  REQUIRE(plan.limits.io.size() == 1);
+  CHECK(plan.limits.io[0].device == "/srv");
+  CHECK(plan.limits.io[0].read_bytes_per_s == 1U << 20);
+  CHECK(plan.limits.io[0].write_bytes_per_s == 2U << 20);
+  CHECK(plan.limits.io[0].read_ops_per_s == 10U);
+  CHECK(plan.limits.io[0].write_ops_per_s == 20U);
+  REQUIRE(plan.ini.size() == 5);
+  CHECK(ini(plan.ini, "opcache.enable", false)->value == "1");
+  CHECK(ini(plan.ini, "date.timezone", false)->value == "UTC");
+  CHECK(ini(plan.ini, "precision", false)->value == "14");
+  CHECK(ini(plan.ini, "memory_limit", false)->value == "32M");
+  CHECK(ini(plan.ini, "memory_limit", true)->value == "64M");
+  CHECK(plan.environment == std::vector<std::string>{"LANG=C.UTF-8", "DEBUG=1"});
+  REQUIRE(plan.binds.size() == 2);
+  CHECK(plan.binds[0].target == "/run/mysqld");
+  CHECK_FALSE(plan.binds[0].writable);
+  CHECK(plan.binds[1].source == "/srv/shared");
+  CHECK(plan.binds[1].target == "/shared");
+  CHECK(plan.binds[1].writable);
+  CHECK(plan.binds[1].where.line == 50);
+
+  const Tenant &tenant = config.tenants.at("www.example.org");
+  CHECK(tenant.user == "homeless");
+  CHECK(tenant.uid == 1003);
+  CHECK(tenant.gid == 1003);
+  CHECK(tenant.home == "/home/elsewhere");
+  CHECK(&config.plan_of(tenant) == &plan);
+  CHECK(tenant.ini.at(0).value == "16M");
+  CHECK(tenant.environment == std::vector<std::string>{"LANG=de"});
+}
+
+TEST_CASE("a plan inherits all that it does not say itself, in any order") {
+  const Loaded loaded = parse(R"(
+[plan.c]
+inherits = "b"
+workers = 3
+memory_max = "max"
+[plan.c.php_value]
+b = "c"
+[plan.b]
+inherits = "a"
+queue = 2
+[plan.b.php_value]
+b = "b"
+[plan.a]
+workers = 1
+queue = 1
+memory_max = "64M"
+cpu = "50%"
+php_value = { a = "a", b = "a" }
+env = { X = "a" }
+[[plan.a.bind]]
+source = "/srv/a"
+target = "/srv"
+[[plan.c.bind]]
+source = "/srv/c"
+target = "/srv"
+[plan.d]
+)");
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  const Plan &c = loaded.config->plans.at("c");
+  CHECK(c.name == "c");
+  CHECK(c.where.line == 2);
+  CHECK(c.workers == 3);
+  CHECK(c.queue == 2);
+  CHECK_FALSE(c.limits.memory_max.has_value());
+  CHECK(c.limits.cpu_percent == 50U);
+  CHECK(ini(c.ini, "a", false)->value == "a");
+  CHECK(ini(c.ini, "b", false)->value == "c");
+  CHECK(c.ini.size() == 2);
+  CHECK(c.environment == std::vector<std::string>{"X=a"});
+  REQUIRE(c.binds.size() == 1);
+  CHECK(c.binds[0].source == "/srv/c");
+  CHECK(loaded.config->plans.at("b").workers == 1);
+  CHECK(loaded.config->plans.at("d").workers == 4);
+}
+
+TEST_CASE("a chain of inheritance as long as the config") {
+  std::string text = "[plan.p0]\nworkers = 9\n";
+  for (int i = 1; i < 5000; ++i)
+    text += "[plan.p" + std::to_string(i) + "]\ninherits = \"p" + std::to_string(i - 1) + "\"\n";
+  const Loaded loaded = parse(text);
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.config->plans.at("p4999").workers == 9);
+}
+
+TEST_CASE("included files are read in the order of their names, and name themselves in errors") {
+  const Directory directory;
+  directory.write("paddock.toml",
+                  "include = [\"tenants.d/*.toml\", \"extra.toml\", \"tenants.d/a.toml\"]\n[tenant.bob]\n");
+  directory.write("tenants.d/b.toml", "[tenant.alice]\nplan = \"extra\"\n");
+  directory.write("tenants.d/a.toml", "[plan.extra]\n");
+  directory.write("tenants.d/c.toml~", "not toml");
+  directory.write("extra.toml", "");
+  Loaded loaded = directory.load();
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.config->tenants.at("alice").plan == "extra");
+  CHECK(loaded.config->tenants.at("alice").where.to_string() == directory.path + "/tenants.d/b.toml:1:9");
+  CHECK(loaded.config->tenants.size() == 2);
+  CHECK(loaded.config->files.size() == 4);
+
+  SECTION("a tenant in two files") {
+    directory.write("tenants.d/c.toml", "\n[tenant.alice]\n");
+    loaded = directory.load();
+    CHECK_FALSE(loaded.config.has_value());
+    CHECK(report(loaded) ==
+          directory.path + "/tenants.d/c.toml:2:9: error: tenant.alice: declared twice; the first is at " +
+              directory.path + "/tenants.d/b.toml:1:9\n");
+  }
+  SECTION("a plan in two files") {
+    directory.write("extra.toml", "[plan.extra]\n");
+    loaded = directory.load();
+    CHECK_FALSE(loaded.config.has_value());
+    CHECK(report(loaded).find("plan.extra: declared twice; the first is at " + directory.path +
+                              "/tenants.d/a.toml:1:7") != std::string::npos);
+  }
+  SECTION("what only the main file may say") {
+    directory.write("extra.toml", "include = []\nruntimes = 1\n[runtime]\n[apache]\n[tennant.x]\n");
+    loaded = directory.load();
+    CHECK_FALSE(loaded.config.has_value());
+    REQUIRE(loaded.diagnostics.size() == 5);
+    CHECK(loaded.diagnostics[0].explanation().find("only the main file may have this") != std::string::npos);
+    CHECK(loaded.diagnostics[1].explanation() == "runtimes: unknown key; expected one of plan, tenant");
+    CHECK(loaded.diagnostics[4].nearest == "tenant");
+  }
+  SECTION("a syntax error in one file does not accuse the others") {
+    directory.write("tenants.d/a.toml", "[plan.extra\n");
+    loaded = directory.load();
+    CHECK_FALSE(loaded.config.has_value());
+    REQUIRE(loaded.diagnostics.size() == 1);
+    CHECK(loaded.diagnostics[0].where.to_string() == directory.path + "/tenants.d/a.toml:1:12");
+  }
+}
+
+TEST_CASE("a directory whose name looks like a pattern") {
+  const Directory directory;
+  directory.write("a[b]*/paddock.toml", "include = [\"t.toml\"]\n");
+  directory.write("a[b]*/t.toml", "[tenant.alice]\n");
+  const Loaded loaded = load_config(directory.path + "/a[b]*/paddock.toml", test_machine());
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.config->tenants.contains("alice"));
+}
+
+TEST_CASE("two tenants may be one user") {
+  const Loaded loaded = parse("[tenant.wiki]\nuser = \"alice\"\n[tenant.shop]\nuser = \"alice\"\n");
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.diagnostics.empty());
+  CHECK(loaded.config->tenants.at("wiki").uid == loaded.config->tenants.at("shop").uid);
+}
+
+TEST_CASE("a bind or device that is not there is only a warning") {
+  const Loaded loaded =
+      parse("[[plan.a.bind]]\nsource = \"/missing\"\n[[plan.a.io]]\ndevice = \"/missing\"\nread_iops = 5\n");
+  REQUIRE(loaded.config.has_value());
+  REQUIRE(loaded.diagnostics.size() == 2);
+  CHECK(loaded.diagnostics[0].severity == Severity::kWarning);
+  CHECK(loaded.diagnostics[1].severity == Severity::kWarning);
+}
+
+TEST_CASE("the shipped plans and the example load") {
+  const Directory directory;
+  const std::string source = PADDOCK_POLICIES_DIR;
+  std::filesystem::copy(source + "/paddock.toml.example", directory.path + "/paddock.toml");
+  std::filesystem::copy(source + "/plans", directory.path + "/plans");
+  Loaded loaded = directory.load();
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.diagnostics.empty());
+  CHECK(loaded.config->plans.size() == 4);
+  CHECK(loaded.config->plans.at("shop").limits.memory_max == 4ULL << 30);
+  CHECK(loaded.config->plans.at("small").limits.memory_max == 256ULL << 20);
+  // The shipped default plan says what the built-in one says, and adds limits.
+  const Plan builtin;
+  CHECK(loaded.config->plans.at("default").workers == builtin.workers);
+  CHECK(loaded.config->plans.at("default").idle == builtin.idle);
+  CHECK(loaded.config->plans.at("default").queue == builtin.queue);
+  CHECK(loaded.config->plans.at("default").deadline == builtin.deadline);
+  CHECK(loaded.config->plans.at("default").tmp_bytes == builtin.tmp_bytes);
+}
+
+TEST_CASE("the example's commented-out keys are right, and show the defaults") {
+  std::ifstream in(std::string(PADDOCK_POLICIES_DIR) + "/paddock.toml.example");
+  std::string text;
+  for (std::string line; std::getline(in, line);) {
+    // "#key = value" and "#[table]" are examples, "# Text" is prose; files of the admin's are not here.
+    if (line.starts_with("#") && line.size() > 1 && line[1] != ' ') line.erase(0, 1);
+    if (line.starts_with("include") || line.starts_with("refusal_page") || line.starts_with("inherits"))
+      continue;
+    text += line + "\n";
+  }
+  const Loaded loaded = parse(text);
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.diagnostics.empty());
+  const Runtime defaults;
+  const Runtime &runtime = loaded.config->runtime;
+  CHECK(runtime.run_dir == defaults.run_dir);
+  CHECK(runtime.state_dir == defaults.state_dir);
+  CHECK(runtime.log_dir == defaults.log_dir);
+  CHECK(runtime.log_level == defaults.log_level);
+  CHECK(runtime.gateway_user == defaults.gateway_user);
+  CHECK(runtime.cgroup == defaults.cgroup);
+  CHECK(runtime.allow_missing_controllers == defaults.allow_missing_controllers);
+  CHECK(runtime.php_ini_dir == defaults.php_ini_dir);
+  CHECK(runtime.stop_patience == defaults.stop_patience);
+  CHECK(loaded.config->tenants.contains("alice"));
+  CHECK(loaded.config->plans.at("shop").binds.size() == 1);
+  CHECK(loaded.config->plans.at("shop").limits.io.size() == 1);
+}
+
+TEST_CASE("ten thousand tenants load without ten thousand scans of anything") {
+  std::string text;
+  for (int i = 0; i < 10'000; ++i)
+    text += "[tenant.t" + std::to_string(i) + "]\nuser = \"alice\"\nhome = \"/home/alice\"\n";
+  const std::clock_t begin = std::clock();
+  const Loaded loaded = parse(text);
+  const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.config->tenants.size() == 10'000);
+  // Of CPU, and generous: a build without optimization, perhaps with sanitizers. Anything quadratic takes
+  // minutes.
+  CHECK(seconds < 15);
+}

@@ -1,0 +1,126 @@
+#include "policies/plan_section.h"
+
+#include <limits>
+
+#include "base/log.h"
+#include "policies/units.h"
+
+namespace paddock::policies {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t kMaxWorkers = 256;  // slots of the scoreboard
+constexpr std::uint64_t kMaxQueue = 65'535;
+constexpr std::uint64_t kLeastMemory = 4ULL << 20;  // catches "memory_max = 128", which is 128 bytes
+constexpr std::uint64_t kMostBytes = 1ULL << 50;
+constexpr std::uint64_t kMaxPids = 4'194'304;   // PID_MAX_LIMIT on 64 bits (proc(5))
+constexpr std::uint64_t kMaxWeight = 10'000;    // cgroup-v2.rst, "Weights"
+constexpr std::uint32_t kMaxPercent = 102'400;  // 1,024 cores
+constexpr std::uint64_t kMaxIo = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kKeeper = 1;  // the sandbox's pid 1 counts too
+
+template <typename T>
+void narrow(const std::optional<std::uint64_t> &from, T &to) {
+  if (from) to = static_cast<T>(*from);
+}
+
+template <typename T>
+void narrow(const std::optional<std::uint64_t> &from, std::optional<T> &to) {
+  if (from) to = static_cast<T>(*from);
+}
+
+void read_memory(Section &section, std::string_view key, std::uint64_t least,
+                 std::optional<std::uint64_t> &to) {
+  if (section.is_max(key)) {
+    to.reset();
+  } else {
+    narrow(section.bytes(key, least, kMostBytes), to);
+  }
+}
+
+void read_io(Section section, const Machine &machine, std::vector<IoLimit> &limits) {
+  IoLimit limit;
+  limit.where = section.location();
+  const auto device = section.path("device");
+  limit.read_bytes_per_s = section.bytes("read_bps", 4096, kMaxIo);
+  limit.write_bytes_per_s = section.bytes("write_bps", 4096, kMaxIo);
+  limit.read_ops_per_s = section.integer("read_iops", 1, kMaxIo);
+  limit.write_ops_per_s = section.integer("write_iops", 1, kMaxIo);
+  section.finish();
+  if (!device) {
+    if (section.find("device") == nullptr)
+      section.fail("device", "missing", "a block device, or a path on the filesystem that is meant");
+    return;
+  }
+  if (section.size() == 1) {
+    section.fail("", "limits nothing", "read_bps, write_bps, read_iops or write_iops");
+    return;
+  }
+  limit.device = *device;
+  if (!machine.exists(limit.device)) section.warn("device", "there is no " + log::quoted(limit.device));
+  std::erase_if(limits, [&](const IoLimit &other) { return other.device == limit.device; });
+  limits.push_back(std::move(limit));
+}
+
+void read_limits(Section &section, const Machine &machine, Limits &limits) {
+  if (section.is_max("cpu")) {
+    limits.cpu_percent.reset();
+  } else if (const auto percent = section.percent("cpu", 1, kMaxPercent)) {
+    limits.cpu_percent = percent;
+  }
+  narrow(section.integer("cpu_weight", 1, kMaxWeight), limits.cpu_weight);
+  read_memory(section, "memory_high", kLeastMemory, limits.memory_high);
+  read_memory(section, "memory_max", kLeastMemory, limits.memory_max);
+  read_memory(section, "swap_max", 0, limits.swap_max);
+  if (section.is_max("pids")) {
+    limits.pids_max.reset();
+  } else {
+    narrow(section.integer("pids", 1, kMaxPids), limits.pids_max);
+  }
+  narrow(section.integer("io_weight", 1, kMaxWeight), limits.io_weight);
+  for (const Value *value : section.tables("io"))
+    read_io(section.inside("io", *value->as<Table>(), value->where), machine, limits.io);
+}
+
+// What each figure allows alone, but not with another.
+void check(Section &section, const Plan &plan) {
+  const Limits &limits = plan.limits;
+  if (limits.memory_high && limits.memory_max && *limits.memory_high > *limits.memory_max)
+    section.fail(section.find("memory_high") != nullptr ? "memory_high" : "memory_max",
+                 "memory_high (" + format_bytes(*limits.memory_high) + ") is above memory_max (" +
+                     format_bytes(*limits.memory_max) + ")",
+                 "memory_high <= memory_max");
+  const std::uint64_t needed = plan.workers + kKeeper;
+  if (limits.pids_max && *limits.pids_max < needed)
+    section.fail(section.find("pids") != nullptr ? "pids" : "workers",
+                 "too few processes for " + std::to_string(plan.workers) + " workers and their keeper",
+                 "pids >= " + std::to_string(needed));
+}
+
+}  // namespace
+
+void read_plan(Section &section, const std::vector<std::string> &hidden, const Machine &machine, Plan &plan) {
+  plan.where = section.location();
+  section.text("inherits");  // the caller has followed it
+  narrow(section.integer("workers", 1, kMaxWorkers), plan.workers);
+  if (const auto idle = section.duration("idle", milliseconds(0), hours(24 * 30))) plan.idle = *idle;
+  narrow(section.integer("requests_per_worker", 0, std::numeric_limits<std::uint32_t>::max()),
+         plan.requests_per_worker);
+  narrow(section.integer("queue", 0, kMaxQueue), plan.queue);
+  if (const auto wait = section.duration("queue_time", milliseconds(0), hours(1))) plan.queue_time = *wait;
+  if (const auto deadline = section.duration("deadline", milliseconds(0), hours(24)))
+    plan.deadline = *deadline;
+  narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);
+  if (const auto from_web = section.choice("ini_from_web", {"none", "value", "admin"}))
+    plan.ini_from_web = static_cast<IniFromWeb>(*from_web);
+  read_limits(section, machine, plan.limits);
+  read_ini(section, plan.ini);
+  read_environment(section, plan.environment);
+  read_binds(section, hidden, machine, plan.binds);
+  section.finish();
+  check(section, plan);
+}
+
+}  // namespace paddock::policies

@@ -1,0 +1,12 @@
+// Reads [runtime] and [apache].
+#pragma once
+
+#include "policies/machine.h"
+#include "policies/section.h"
+
+namespace paddock::policies {
+
+void read_runtime(Section &section, const Machine &machine, Runtime &runtime);
+void read_apache(Section &section, const Machine &machine, Config &config);
+
+}  // namespace paddock::policies
