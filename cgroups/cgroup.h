@@ -72,14 +72,10 @@ class Cgroup {
 
  private:
   friend class Hierarchy;
-  Cgroup(UniqueFd directory, std::string mount, std::string path, bool use_libcgroup)
-      : directory_(std::move(directory)),
-        mount_(std::move(mount)),
-        path_(std::move(path)),
-        use_libcgroup_(use_libcgroup) {}
+  Cgroup(UniqueFd directory, std::string path, bool use_libcgroup)
+      : directory_(std::move(directory)), path_(std::move(path)), use_libcgroup_(use_libcgroup) {}
 
   UniqueFd directory_;
-  std::string mount_;
   std::string path_;
   bool use_libcgroup_ = false;
 };

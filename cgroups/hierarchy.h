@@ -30,9 +30,9 @@ class Hierarchy {
 
   // `base` empty: the caller's own cgroup, as systemd delegates it (Delegate=yes), or "paddock" where that is
   // the root. Otherwise the cgroup of that name below the mount ("paddock-test/1"), made if missing. Makes
-  // supervisor, gateway, zygote and tenants; moves the caller into supervisor when it was in BASE itself (a
-  // cgroup whose children have controllers may hold no process: cgroup-v2.rst, "No Internal Process
-  // Constraint") or when `base` is named; passes the available controllers down to BASE/tenants' children.
+  // supervisor, gateway, zygote and tenants; moves the caller into supervisor (a cgroup whose children have
+  // controllers may hold no process: cgroup-v2.rst, "No Internal Process Constraint"); passes the available
+  // controllers down to BASE/tenants' children.
   // Works the same when another Hierarchy of the same base has been there before. Errors: no v2 mount, no
   // right to write there, other processes in BASE.
   [[nodiscard]] static Result<Hierarchy> open(const std::string &base);

@@ -15,6 +15,8 @@ struct IoLimit {
   std::optional<std::uint64_t> write_bytes_per_s;
   std::optional<std::uint64_t> read_ops_per_s;
   std::optional<std::uint64_t> write_ops_per_s;
+
+  bool operator==(const IoLimit &) const = default;
 };
 
 // Absent: the kernel's default ("max", weight 100).
@@ -27,6 +29,8 @@ struct Limits {
   std::optional<std::uint32_t> pids_max;
   std::optional<std::uint32_t> io_weight;  // 1 to 10000
   std::vector<IoLimit> io;
+
+  bool operator==(const Limits &) const = default;
 };
 
 }  // namespace paddock::cgroups
