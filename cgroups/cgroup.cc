@@ -95,6 +95,25 @@ Result<void> remove_children(BorrowedFd cgroup) {
   return {};
 }
 
+std::string last_name(const std::string &path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// The parent's directory, where the name in it is still this cgroup's; invalid where the cgroup has been
+// removed, perhaps with another of its name in its place.
+Result<UniqueFd> named_parent(BorrowedFd cgroup, const std::string &path) {
+  auto parent = open_at(cgroup, "..", O_PATH | O_DIRECTORY);
+  if (!parent)
+    return is_gone(parent.error().code) ? Result<UniqueFd>(UniqueFd()) : in_cgroup(path, parent.error());
+  struct stat held {};
+  struct stat named {};
+  if (::fstat(cgroup.get(), &held) != 0) return errno_error("cgroup " + path + ": stat");
+  const std::string name = last_name(path);
+  if (::fstatat(parent->get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_ino != held.st_ino)
+    return UniqueFd();
+  return parent;
+}
+
 }  // namespace
 
 Result<std::vector<std::string>> child_names(BorrowedFd cgroup) {
@@ -114,12 +133,20 @@ Result<std::vector<std::string>> child_names(BorrowedFd cgroup) {
   return names;
 }
 
+Result<void> Cgroup::check_name() const {
+  PADDOCK_TRY(const UniqueFd parent, named_parent(directory_, path_));
+  if (!parent.valid()) return errno_error("cgroup " + path_, ENODEV);
+  return {};
+}
+
 Result<void> Cgroup::set_limits(const Limits &limits) const {
   const auto settings = plan_settings(directory_, limits);
   if (!settings) return in_cgroup(path_, settings.error());
+  if (!libcgroup_controller_.empty()) PADDOCK_CHECK(check_name());
   const auto write = [this](const Setting &setting, const std::string &value) {
-    return use_libcgroup_ ? libcgroup::set_value(path_.substr(1), setting.controller, setting.file, value)
-                          : write_value_at(directory_, setting.file, value);
+    return !libcgroup_controller_.empty()
+               ? libcgroup::set_value(path_.substr(1), setting.controller, setting.file, value)
+               : write_value_at(directory_, setting.file, value);
   };
   for (std::size_t i = 0; i < settings->size(); ++i) {
     const Setting &setting = (*settings)[i];
@@ -135,7 +162,10 @@ Result<void> Cgroup::set_limits(const Limits &limits) const {
 }
 
 Result<void> Cgroup::attach(pid_t pid) const {
-  if (use_libcgroup_) return libcgroup::attach(path_.substr(1), pid);
+  if (!libcgroup_controller_.empty()) {
+    PADDOCK_CHECK(check_name());
+    return libcgroup::attach(path_.substr(1), libcgroup_controller_, pid);
+  }
   const auto written = write_value_at(directory_, "cgroup.procs", std::to_string(pid));
   if (!written) return in_cgroup(path_, written.error());
   return {};
@@ -202,18 +232,10 @@ Result<std::vector<pid_t>> Cgroup::all_processes() const {
 Result<void> Cgroup::remove(std::chrono::milliseconds patience) const {
   if (const auto waited = wait_unpopulated(patience); !waited)
     return is_gone(waited.error().code) ? Result<void>() : waited;
-  // By way of the directory itself: somebody may have removed it and made another of its name.
-  const auto parent = open_at(directory_, "..", O_PATH | O_DIRECTORY);
-  if (!parent)
-    return is_gone(parent.error().code) ? Result<void>() : Result<void>(in_cgroup(path_, parent.error()));
-  const std::string name = path_.substr(path_.rfind('/') + 1);
-  struct stat held {};
-  struct stat named {};
-  if (::fstat(directory_.get(), &held) != 0) return errno_error("cgroup " + path_ + ": stat");
-  if (::fstatat(parent->get(), name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_ino != held.st_ino)
-    return {};
+  PADDOCK_TRY(const UniqueFd parent, named_parent(directory_, path_));
+  if (!parent.valid()) return {};
   if (const auto removed = remove_children(directory_); !removed) return in_cgroup(path_, removed.error());
-  if (::unlinkat(parent->get(), name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
+  if (::unlinkat(parent.get(), last_name(path_).c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT)
     return errno_error("cgroup " + path_ + ": remove");
   return {};
 }

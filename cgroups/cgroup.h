@@ -72,12 +72,16 @@ class Cgroup {
 
  private:
   friend class Hierarchy;
-  Cgroup(UniqueFd directory, std::string path, bool use_libcgroup)
-      : directory_(std::move(directory)), path_(std::move(path)), use_libcgroup_(use_libcgroup) {}
+  Cgroup(UniqueFd directory, std::string path, std::string libcgroup_controller = {})
+      : directory_(std::move(directory)),
+        path_(std::move(path)),
+        libcgroup_controller_(std::move(libcgroup_controller)) {}
+  // libcgroup goes by names: an error (ENODEV) where the name is no longer this cgroup's.
+  [[nodiscard]] Result<void> check_name() const;
 
   UniqueFd directory_;
   std::string path_;
-  bool use_libcgroup_ = false;
+  std::string libcgroup_controller_;  // one that this cgroup has, for calls by libcgroup; empty: by directory
 };
 
 }  // namespace paddock::cgroups

@@ -75,13 +75,13 @@ Result<void> pass_down_controllers(BorrowedFd cgroup) {
 }
 
 // Makes `name` in `parent`, which is the cgroup of `parent_path` ("" for the root).
-Result<UniqueFd> make_child(const HostLayout &host, BorrowedFd parent, const std::string &parent_path,
-                            const std::string &name) {
+Result<UniqueFd> make_child(BorrowedFd parent, const std::string &parent_path, const std::string &name,
+                            const std::string &libcgroup_controller = {}) {
   const std::string path = parent_path + "/" + name;
   struct stat status {};
   if (::fstatat(parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-    if (!host.hybrid) {
-      PADDOCK_CHECK(libcgroup::create(path.substr(1)));
+    if (!libcgroup_controller.empty()) {
+      PADDOCK_CHECK(libcgroup::create(path.substr(1), libcgroup_controller));
     } else if (::mkdirat(parent.get(), name.c_str(), 0755) != 0 && errno != EEXIST) {
       return errno_error("make the cgroup " + path);
     }
@@ -131,26 +131,30 @@ Result<Hierarchy> Hierarchy::open(const std::string &base) {
   }
 
   PADDOCK_TRY(hierarchy.base_, open_file(host.mount, O_RDONLY | O_DIRECTORY));
-  std::istringstream parts(path);
-  for (std::string part; std::getline(parts, part, '/');) {
+  std::vector<std::string> parts;
+  std::istringstream stream(path);
+  for (std::string part; std::getline(stream, part, '/');) {
     if (part.empty()) continue;
     if (!is_name(part)) return errno_error("use the cgroup " + path, EINVAL);
+    parts.push_back(part);
+  }
+  for (const auto &part : parts) {
     // What is above a delegated cgroup is systemd's. Above a named one it may be that nobody has passed the
     // controllers down; where that is refused, missing_controllers() will tell.
     if (named) [[maybe_unused]]
       const auto passed = pass_down_controllers(hierarchy.base_);
-    PADDOCK_TRY(hierarchy.base_, make_child(host, hierarchy.base_, hierarchy.base_path_, part));
+    PADDOCK_TRY(hierarchy.base_, make_child(hierarchy.base_, hierarchy.base_path_, part));
     hierarchy.base_path_ += "/" + part;
   }
 
   const auto child = [&](const char *name) -> Result<Cgroup> {
-    PADDOCK_TRY(UniqueFd directory, make_child(host, hierarchy.base_, hierarchy.base_path_, name));
-    return Cgroup(std::move(directory), hierarchy.base_path_ + "/" + name, !host.hybrid);
+    PADDOCK_TRY(UniqueFd directory, make_child(hierarchy.base_, hierarchy.base_path_, name));
+    return Cgroup(std::move(directory), hierarchy.base_path_ + "/" + name);
   };
   PADDOCK_TRY(hierarchy.supervisor_, child(kSupervisor));
   PADDOCK_TRY(hierarchy.gateway_, child(kGateway));
   PADDOCK_TRY(hierarchy.zygote_, child(kZygote));
-  PADDOCK_TRY(hierarchy.tenants_, make_child(host, hierarchy.base_, hierarchy.base_path_, kTenants));
+  PADDOCK_TRY(hierarchy.tenants_, make_child(hierarchy.base_, hierarchy.base_path_, kTenants));
   PADDOCK_CHECK(hierarchy.supervisor_.attach(::getpid()));
 
   if (auto passed = pass_down_controllers(hierarchy.base_); !passed) {
@@ -169,14 +173,15 @@ Result<Hierarchy> Hierarchy::open(const std::string &base) {
   for (const char *controller : kControllers)
     if (std::find(present.begin(), present.end(), controller) == present.end())
       hierarchy.missing_.emplace_back(controller);
+  if (!host.hybrid && !present.empty()) hierarchy.libcgroup_controller_ = present.front();
   return hierarchy;
 }
 
 Result<Cgroup> Hierarchy::tenant(const std::string &name) const {
   if (!is_name(name)) return errno_error("make the cgroup of tenant " + name, EINVAL);
   const std::string parent = base_path_ + "/" + kTenants;
-  PADDOCK_TRY(UniqueFd directory, make_child(host_, tenants_, parent, name));
-  return Cgroup(std::move(directory), parent + "/" + name, !host_.hybrid);
+  PADDOCK_TRY(UniqueFd directory, make_child(tenants_, parent, name, libcgroup_controller_));
+  return Cgroup(std::move(directory), parent + "/" + name, libcgroup_controller_);
 }
 
 Result<std::vector<std::string>> Hierarchy::leftovers() const {
@@ -184,9 +189,8 @@ Result<std::vector<std::string>> Hierarchy::leftovers() const {
 }
 
 Result<void> Hierarchy::remove() const {
-  const Cgroup tenants(UniqueFd(::fcntl(tenants_.get(), F_DUPFD_CLOEXEC, 0)), base_path_ + "/" + kTenants,
-                       !host_.hybrid);
-  const Cgroup base(UniqueFd(::fcntl(base_.get(), F_DUPFD_CLOEXEC, 0)), base_path_, !host_.hybrid);
+  const Cgroup tenants(UniqueFd(::fcntl(tenants_.get(), F_DUPFD_CLOEXEC, 0)), base_path_ + "/" + kTenants);
+  const Cgroup base(UniqueFd(::fcntl(base_.get(), F_DUPFD_CLOEXEC, 0)), base_path_);
   constexpr std::chrono::seconds kPatience(2);
   PADDOCK_CHECK(tenants.remove(kPatience));
   PADDOCK_CHECK(gateway_.remove(kPatience));

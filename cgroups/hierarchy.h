@@ -2,8 +2,9 @@
 //
 //     BASE/supervisor  BASE/gateway  BASE/zygote  BASE/tenants/NAME
 //
-// On a pure v2 host cgroups are made, limited and joined through libcgroup. On a hybrid host only the v2
-// mount is used, by directory descriptors: libcgroup would write into the v1 hierarchies, which are not ours.
+// On a pure v2 host tenants' cgroups are made, limited and joined through libcgroup (libcgroup_backend.h says
+// where it is not used, and why). On a hybrid host only the v2 mount is used, by directory descriptors:
+// libcgroup would write into the v1 hierarchies, which are not ours.
 #pragma once
 
 #include <string>
@@ -61,6 +62,7 @@ class Hierarchy {
   HostLayout host_;
   std::string base_path_;
   std::vector<std::string> missing_;
+  std::string libcgroup_controller_;  // see Cgroup; empty: libcgroup is not used
   UniqueFd base_;
   Cgroup supervisor_;
   Cgroup gateway_;

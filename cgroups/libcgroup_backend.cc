@@ -26,18 +26,27 @@ Result<void> initialise() {
   return {};
 }
 
-Result<Group> make(const std::string &name) {
+// libcgroup's description of a cgroup, with one controller: without, its calls do nothing and succeed.
+struct Described {
+  Group group;
+  cgroup_controller *controller = nullptr;
+};
+
+Result<Described> describe(const std::string &name, const std::string &controller) {
   PADDOCK_CHECK(initialise());
-  Group group(::cgroup_new_cgroup(name.c_str()));
-  if (!group) return Error{"name the cgroup " + name};
-  return group;
+  Described described{Group(::cgroup_new_cgroup(name.c_str()))};
+  if (described.group)
+    described.controller = ::cgroup_add_controller(described.group.get(), controller.c_str());
+  if (described.controller == nullptr)
+    return Error{"describe the cgroup " + name + " with controller " + controller};
+  return described;
 }
 
 }  // namespace
 
-Result<void> create(const std::string &name) {
-  PADDOCK_TRY(const Group group, make(name));
-  const int code = ::cgroup_create_cgroup(group.get(), 1);
+Result<void> create(const std::string &name, const std::string &controller) {
+  PADDOCK_TRY(const Described described, describe(name, controller));
+  const int code = ::cgroup_create_cgroup(described.group.get(), 1);
   if (code != 0) return failure("create the cgroup " + name, code);
   return {};
 }
@@ -45,18 +54,16 @@ Result<void> create(const std::string &name) {
 Result<void> set_value(const std::string &name, const std::string &controller, const std::string &file,
                        const std::string &value) {
   const std::string attempt = "write \"" + value + "\" to " + file + " of the cgroup " + name;
-  PADDOCK_TRY(const Group group, make(name));
-  cgroup_controller *part = ::cgroup_add_controller(group.get(), controller.c_str());
-  if (part == nullptr) return Error{attempt + ": no such controller"};
-  int code = ::cgroup_add_value_string(part, file.c_str(), value.c_str());
-  if (code == 0) code = ::cgroup_modify_cgroup(group.get());
+  PADDOCK_TRY(const Described described, describe(name, controller));
+  int code = ::cgroup_add_value_string(described.controller, file.c_str(), value.c_str());
+  if (code == 0) code = ::cgroup_modify_cgroup(described.group.get());
   if (code != 0) return failure(attempt, code);
   return {};
 }
 
-Result<void> attach(const std::string &name, pid_t pid) {
-  PADDOCK_TRY(const Group group, make(name));
-  const int code = ::cgroup_attach_task_pid(group.get(), pid);
+Result<void> attach(const std::string &name, const std::string &controller, pid_t pid) {
+  PADDOCK_TRY(const Described described, describe(name, controller));
+  const int code = ::cgroup_attach_task_pid(described.group.get(), pid);
   if (code != 0) return failure("move process " + std::to_string(pid) + " to the cgroup " + name, code);
   return {};
 }
