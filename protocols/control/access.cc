@@ -1,0 +1,18 @@
+#include "protocols/control/access.h"
+
+#include <algorithm>
+
+namespace paddock::control {
+
+Access access_of(const Request &request, const Caller &caller, std::optional<gid_t> admin_group,
+                 std::optional<uid_t> tenant_uid) {
+  if (caller.uid == 0 || request.command == Command::kVersion) return Access::kAll;
+  if (admin_group &&
+      std::find(caller.groups.begin(), caller.groups.end(), *admin_group) != caller.groups.end())
+    return Access::kAll;
+  if (request.command != Command::kStatus) return Access::kDenied;
+  if (request.tenant.empty()) return Access::kOwn;
+  return tenant_uid == caller.uid ? Access::kOwn : Access::kDenied;
+}
+
+}  // namespace paddock::control

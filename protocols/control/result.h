@@ -1,0 +1,247 @@
+// What the supervisor answers. Each struct's fields() lists its members as JSON has them; encoding and
+// decoding both follow it.
+//
+// Text from sandboxes (methods, URIs, scripts) is as the tenant's processes wrote it: JSON escapes it,
+// whoever prints it must too. Bytes that are not UTF-8 become U+FFFD.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace paddock::control {
+
+enum class TenantState : std::uint8_t {
+  kStopped,  // no process; the next request starts one
+  kStarting,
+  kRunning,
+  kStopping,  // running requests may finish
+  kFrozen,
+  kBlocked,
+  kBackingOff,  // failed to start or died too often; will be tried again
+  kUnusable,    // its user or home is missing: TenantStatus::problem
+};
+inline constexpr std::array<std::string_view, 8> kTenantStates = {
+    "stopped", "starting", "running", "stopping", "frozen", "blocked", "backing-off", "unusable"};
+[[nodiscard]] constexpr std::string_view name_of(TenantState state) {
+  return kTenantStates[static_cast<std::size_t>(state)];
+}
+
+// A request that a worker executes now, as its scoreboard slot says.
+struct RunningRequest {
+  std::int32_t pid = 0;  // in the sandbox's pid namespace
+  std::string method;
+  std::string uri;
+  std::string script;
+  std::uint64_t age_ms = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("pid", pid);
+    io("method", method);
+    io("uri", uri);
+    io("script", script);
+    io("age_ms", age_ms);
+  }
+};
+
+// Absent figures are not known: no sandbox runs, or the host lacks the controller.
+struct TenantStatus {
+  std::string name;
+  std::string user;
+  std::uint32_t uid = 0;
+  std::string plan;
+  TenantState state = TenantState::kStopped;
+  std::string problem;  // why it is unusable, backing off or degraded; may be empty
+  std::string block_reason;
+  std::optional<std::int64_t> block_until;  // seconds since the epoch
+  std::optional<std::int64_t> started_at;   // of the sandbox, seconds since the epoch
+  std::uint32_t workers = 0;
+  std::uint32_t workers_max = 0;
+  std::uint32_t busy = 0;
+  std::uint64_t requests = 0;  // answered since the supervisor started
+  std::uint64_t refused = 0;   // answered by the gateway in its place
+  std::optional<std::uint64_t> pids;
+  std::optional<std::uint64_t> memory_bytes;
+  std::optional<std::uint64_t> memory_peak_bytes;
+  std::optional<std::uint64_t> memory_max_bytes;
+  std::optional<std::uint64_t> oom_kills;
+  std::optional<std::uint64_t> cpu_us;  // user and system time of the sandbox
+  std::vector<RunningRequest> running;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("name", name);
+    io("user", user);
+    io("uid", uid);
+    io("plan", plan);
+    io("state", state);
+    io("problem", problem);
+    io("block_reason", block_reason);
+    io("block_until", block_until);
+    io("started_at", started_at);
+    io("workers", workers);
+    io("workers_max", workers_max);
+    io("busy", busy);
+    io("requests", requests);
+    io("refused", refused);
+    io("pids", pids);
+    io("memory_bytes", memory_bytes);
+    io("memory_peak_bytes", memory_peak_bytes);
+    io("memory_max_bytes", memory_max_bytes);
+    io("oom_kills", oom_kills);
+    io("cpu_us", cpu_us);
+    io("running", running);
+  }
+};
+
+// What concerns all tenants.
+struct HostStatus {
+  std::string version;  // of paddockd
+  std::string config;   // the file
+  std::int64_t started_at = 0;
+  std::int32_t pid = 0;
+  std::int32_t gateway_pid = 0;  // 0: not running now
+  std::int32_t zygote_pid = 0;
+  std::string php_version;                       // empty: the zygote has not said yet
+  std::string cgroup;                            // below the cgroup2 mount
+  std::string hierarchy;                         // "unified": pure cgroup v2; "hybrid": v1 beside it
+  std::vector<std::string> missing_controllers;  // limits that need these are not enforced
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("version", version);
+    io("config", config);
+    io("started_at", started_at);
+    io("pid", pid);
+    io("gateway_pid", gateway_pid);
+    io("zygote_pid", zygote_pid);
+    io("php_version", php_version);
+    io("cgroup", cgroup);
+    io("hierarchy", hierarchy);
+    io("missing_controllers", missing_controllers);
+  }
+};
+
+struct Status {
+  // Absent for a tenant's user, who is told of the own tenants only.
+  std::optional<HostStatus> host;
+  std::vector<TenantStatus> tenants;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("host", host);
+    io("tenants", tenants);
+  }
+};
+
+struct Socket {
+  std::string tenant;
+  std::string path;
+  std::uint64_t deadline_ms = 0;  // of the tenant's plan, for the web server's own time limit; 0: none
+  std::uint64_t queue_time_ms = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("tenant", tenant);
+    io("path", path);
+    io("deadline_ms", deadline_ms);
+    io("queue_time_ms", queue_time_ms);
+  }
+};
+
+struct Sockets {
+  std::vector<Socket> sockets;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("sockets", sockets);
+  }
+};
+
+// Of start, stop, restart, kill, freeze, thaw, block, unblock.
+struct Action {
+  std::string tenant;
+  TenantState state = TenantState::kStopped;  // now: a start or stop may still be under way
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("tenant", tenant);
+    io("state", state);
+  }
+};
+
+enum class FindingSeverity : std::uint8_t { kOk, kWarning, kError };
+inline constexpr std::array<std::string_view, 3> kFindingSeverities = {"ok", "warning", "error"};
+[[nodiscard]] constexpr std::string_view name_of(FindingSeverity severity) {
+  return kFindingSeverities[static_cast<std::size_t>(severity)];
+}
+
+// Something that `doctor`, `check` or a reload looked at.
+struct Finding {
+  FindingSeverity severity = FindingSeverity::kOk;
+  std::string subject;  // what was looked at: "cgroup", "/etc/paddock/paddock.toml:3:1"
+  std::string message;
+  std::string mend;  // what to do about it; empty where nothing is wrong
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("severity", severity);
+    io("subject", subject);
+    io("message", message);
+    io("mend", mend);
+  }
+};
+
+struct Findings {
+  std::vector<Finding> findings;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("findings", findings);
+  }
+};
+
+// Names of tenants. Those of changed plans count as changed.
+struct Reloaded {
+  std::vector<std::string> added;
+  std::vector<std::string> changed;
+  std::vector<std::string> removed;
+  std::vector<Finding> findings;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("added", added);
+    io("changed", changed);
+    io("removed", removed);
+    io("findings", findings);
+  }
+};
+
+struct Doctor {
+  HostStatus host;
+  std::vector<Finding> findings;  // what only the supervisor can see
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("host", host);
+    io("findings", findings);
+  }
+};
+
+struct Version {
+  std::string version;
+  std::int32_t protocol = 1;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("version", version);
+    io("protocol", protocol);
+  }
+};
+
+}  // namespace paddock::control
