@@ -1,0 +1,178 @@
+"""Fixtures, and the rules that hold for every integration test (README.md)."""
+
+import contextlib
+import os
+import shutil
+
+import pytest
+
+from harness import accounts as accounts_
+from harness import audit, machine, process
+from harness.apache import Apache
+from harness.paddock import Paddock
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        raise pytest.UsageError("the integration tests start paddockd and make accounts: run them as root")
+    for program in ("paddockd", "paddock-gateway", "paddock-php", "paddock"):
+        if not os.access(machine.BIN / program, os.X_OK):
+            raise pytest.UsageError(f"{machine.BIN / program} is missing: ./dev build makes it, "
+                                    "PADDOCK_BIN names another directory")
+    process.adopt_orphans()
+    accounts_.remove_stale()
+
+
+def pytest_collection_modifyitems(config, items):
+    if machine.IN_VM:
+        kept = [item for item in items if not item.get_closest_marker("no_vm")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = kept
+    elif missing := {"cpu", "memory", "pids"} - set(machine.controllers()):
+        for item in items:
+            if item.get_closest_marker("vm_only"):
+                item.add_marker(pytest.mark.skip(reason=f"no cgroup v2 controllers {sorted(missing)} here: "
+                                                        "./dev vm runs it"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    # The VM has everything, so that a skip there means a test that never runs anywhere.
+    if machine.IN_VM and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped in the VM, where nothing may be: {report.longrepr}"
+    if report.failed:
+        for instance in Paddock.live:
+            report.sections.append((f"log of {instance.directory.name}", instance.log()[-8000:]))
+
+
+def _started():
+    """The processes that a Popen of ours waits for."""
+    return [instance.supervisor.pid for instance in Paddock.live if instance.supervisor is not None]
+
+
+@pytest.fixture(scope="session")
+def accounts():
+    """Login accounts for tenants; the first is the gateway's."""
+    made = accounts_.Accounts()
+    yield made
+    made.remove()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_by_the_run():
+    before = audit.Snapshot()
+    yield
+    assert not audit.leftovers(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_by_the_module(nothing_left_by_the_run):
+    # Accounts serve the whole run, so that only the run's end can tell whether one was left.
+    before = audit.Snapshot(accounts=False)
+    yield
+    assert not audit.leftovers(before, accounts=False)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_by_the_test(nothing_left_by_the_module):
+    before = audit.Snapshot(_started(), accounts=False)
+    yield
+    problems = []
+    for instance in Paddock.live:
+        if instance.running():
+            problems += instance.settle()
+    problems += audit.leftovers(before, _started(), accounts=False)
+    assert not problems, "\n".join(problems)
+
+
+@contextlib.contextmanager
+def _directory():
+    path = audit.private_directory()
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)
+
+
+@pytest.fixture
+def directory():
+    """A private directory below /tmp."""
+    with _directory() as path:
+        yield path
+
+
+@contextlib.contextmanager
+def _instances(accounts):
+    """A function that makes instances of Paddock, each closed and audited at the end, the last one first."""
+    with contextlib.ExitStack() as stack:
+        def make(**options):
+            instance = Paddock(stack.enter_context(_directory()), accounts, **options)
+            stack.callback(instance.close)
+            return instance
+        yield make
+
+
+@contextlib.contextmanager
+def _apaches():
+    with contextlib.ExitStack() as stack:
+        def make(paddock, **options):
+            """An Apache that serves every tenant of `paddock`, started; tenants' names are attributes of `sites`."""
+            apache = Apache(paddock.directory, **options)
+            sockets = paddock.sockets()
+            apache.sites = {name: apache.add_site(name, tenant.docroot, sockets[name])
+                            for name, tenant in paddock.tenants.items() if name in sockets}
+            stack.callback(apache.stop)
+            return apache.start()
+        yield make
+
+
+@pytest.fixture
+def make_paddock(accounts):
+    """make_paddock(plan=…, runtime=…) → Paddock, not started and without tenants."""
+    with _instances(accounts) as make:
+        yield make
+
+
+@pytest.fixture
+def make_apache(make_paddock):
+    """make_apache(paddock) → Apache, started, with `sites` by tenant."""
+    with _apaches() as make:
+        yield make
+
+
+class Host:
+    """A shared host as the tests see it: Paddock, Apache, and the sites of alice and bob."""
+
+    def __init__(self, paddock, apache):
+        self.paddock = paddock
+        self.apache = apache
+        self.alice = apache.sites["alice"]
+        self.bob = apache.sites["bob"]
+
+
+def _host(make_paddock, make_apache, **options):
+    paddock = make_paddock(**options)
+    for name in ("alice", "bob"):
+        paddock.add_tenant(name)
+    paddock.start()
+    # Descriptors that a tenant's first start opens for good (its log) are no leak: settle once with all started.
+    for name in paddock.tenants:
+        paddock.cli("start", name)
+    assert not paddock.settle()
+    return Host(paddock, make_apache(paddock))
+
+
+@pytest.fixture(scope="module")
+def host(accounts, nothing_left_by_the_module):
+    """Two tenants, alice and bob, for a whole module; no test may leave the instance other than it found it."""
+    with _instances(accounts) as paddocks, _apaches() as apaches:
+        yield _host(paddocks, apaches)
+
+
+@pytest.fixture
+def own_host(make_paddock, make_apache):
+    """own_host(plan=…) → Host: an instance for one test, which may do to it what it likes."""
+    return lambda **options: _host(make_paddock, make_apache, **options)

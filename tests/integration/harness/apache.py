@@ -1,0 +1,143 @@
+"""A private Apache: event MPM and mod_proxy_fcgi, everything below one directory, one port of 127.0.0.1 a site."""
+
+import dataclasses
+import pathlib
+import signal
+import subprocess
+
+from . import machine
+from .web import Site
+
+PROGRAM = "/usr/sbin/apache2"
+MODULES = "/usr/lib/apache2/modules"
+_LOADED = ("mpm_event", "authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite",
+           "proxy", "proxy_fcgi")
+
+_MAIN = """\
+ServerRoot {directory}
+ServerName localhost
+PidFile {directory}/apache.pid
+DefaultRuntimeDir {directory}
+ErrorLog {directory}/apache-error.log
+LogFormat "%h %v:%p \\"%r\\" %>s %B %D" short
+CustomLog {directory}/apache-access.log short
+User {user}
+Group {group}
+{modules}
+TypesConfig /dev/null
+AddType text/html .html
+AddType text/css .css
+AddType text/javascript .js
+StartServers {servers}
+ServerLimit {servers}
+ThreadsPerChild {threads}
+MaxRequestWorkers {workers}
+MinSpareThreads 1
+MaxSpareThreads {workers}
+Timeout {timeout}
+KeepAlive On
+LimitRequestBody 0
+<Directory />
+  AllowOverride None
+  Require all denied
+</Directory>
+"""
+
+# What an admin writes, once a tenant: files are matched, not URLs, so that what is no file is Apache's own 404.
+_SITE = """\
+Listen 127.0.0.1:{port}
+<VirtualHost 127.0.0.1:{port}>
+  ServerName localhost:{port}
+  DocumentRoot {docroot}
+  <Directory {docroot}>
+    AllowOverride All
+    Options FollowSymLinks
+    Require all granted
+    DirectoryIndex index.php index.html
+  </Directory>
+{handler}
+</VirtualHost>
+"""
+
+# flushpackets: what PHP flushes goes out at once. The worker is named as SetHandler names it, without enablereuse.
+HANDLER = """\
+  <FilesMatch "\\.php$">
+    SetHandler "proxy:unix:{socket}|fcgi://{tenant}"
+  </FilesMatch>
+  <Proxy "unix:{socket}|fcgi://{tenant}">
+    ProxySet flushpackets=on
+  </Proxy>
+"""
+
+
+@dataclasses.dataclass
+class _Site:
+    tenant: str
+    docroot: pathlib.Path
+    handler: str
+    site: Site
+
+
+class Apache:
+    def __init__(self, directory, user="www-data", servers=2, threads=25):
+        self.directory = pathlib.Path(directory)
+        self.user = user
+        self.servers = servers
+        self.threads = threads
+        self.process = None
+        self._sites = []
+
+    def add_site(self, tenant, docroot, socket, handler=HANDLER):
+        site = Site(0)
+        self._sites.append(_Site(tenant, docroot, handler.format(socket=socket, tenant=tenant), site))
+        return site
+
+    def _write(self):
+        modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in _LOADED)
+        text = _MAIN.format(directory=self.directory, user=self.user, group=self.user, modules=modules,
+                            servers=self.servers, threads=self.threads, workers=self.servers * self.threads,
+                            timeout=int(machine.patience(60)))
+        for entry in self._sites:
+            text += _SITE.format(port=entry.site.port, docroot=entry.docroot, handler=entry.handler)
+        (self.directory / "apache.conf").write_text(text)
+
+    def start(self):
+        """Starts it; a port that somebody else took meanwhile is replaced by another."""
+        for _ in range(5):
+            for entry in self._sites:
+                entry.site.port = machine.free_port()
+            self._write()
+            with open(self.directory / "apache-output.log", "wb") as output:
+                self.process = subprocess.Popen(
+                    [PROGRAM, "-f", str(self.directory / "apache.conf"), "-DFOREGROUND"],
+                    stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+            machine.wait_for(lambda: self.process.poll() is not None or self._answers(), 20,
+                             "Apache answers or has ended")
+            if self.process.poll() is None:
+                return self
+            output = (self.directory / "apache-output.log").read_text(errors="replace")
+            self.process = None
+            if "Address already in use" not in output:
+                raise RuntimeError(f"Apache did not start:\n{output}")
+        raise RuntimeError("Apache found no free port in five attempts")
+
+    def _answers(self):
+        try:
+            for entry in self._sites:
+                entry.site.get("/does-not-exist", seconds=2)
+        except OSError:
+            return False
+        return True
+
+    def stop(self):
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(machine.patience(20))
+        finally:
+            if self.process.returncode is None:
+                self.process.kill()
+                self.process.wait()
+            self.process = None

@@ -1,0 +1,64 @@
+"""This machine: where the programs are, what kind of machine it is, and how patient a test has to be on it."""
+
+import functools
+import mmap
+import os
+import pathlib
+import socket
+import time
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
+BIN = pathlib.Path(os.environ.get("PADDOCK_BIN", REPOSITORY / "build/release/bin")).resolve()
+IN_VM = os.environ.get("PADDOCK_IN_VM") == "1"
+# Every private directory of these tests begins so; what a killed run left behind is known by it.
+PREFIX = "paddock-it-"
+
+
+@functools.cache
+def sanitized():
+    """Whether the programs under test were built with AddressSanitizer."""
+    with open(BIN / "paddockd", "rb") as program, mmap.mmap(program.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"__asan_init") >= 0
+
+
+@functools.cache
+def slowness():
+    """By how much a wait is longer here than on an idle machine; the VM interprets its instructions."""
+    return float(os.environ.get("PADDOCK_TEST_SLOWNESS", 15 if IN_VM else 4 if sanitized() else 1))
+
+
+def patience(seconds):
+    return seconds * slowness()
+
+
+def wait_for(condition, seconds=10, what=None, interval=0.02):
+    """Returns condition()'s first true value; fails the test after patience(seconds)."""
+    end = time.monotonic() + patience(seconds)
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {patience(seconds):g} s: {what or condition.__doc__ or condition}")
+        time.sleep(interval)
+
+
+def free_port():
+    """A port of 127.0.0.1 that was free a moment ago; who binds it must be ready to lose the race."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@functools.cache
+def cgroup2_mount():
+    with open("/proc/self/mountinfo") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[fields.index("-") + 1] == "cgroup2":
+                return pathlib.Path(fields[4])
+    raise RuntimeError("no cgroup2 is mounted on this machine")
+
+
+def controllers():
+    return (cgroup2_mount() / "cgroup.controllers").read_text().split()

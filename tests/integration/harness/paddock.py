@@ -1,0 +1,293 @@
+"""An instance of Paddock with directories, a config and a cgroup of its own."""
+
+import collections
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+
+from . import machine, process
+
+SITE = pathlib.Path(__file__).resolve().parents[1] / "site"
+# What a program under sanitizers reports, and what no test provokes on purpose.
+_ALARMS = re.compile(r"ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|terminate called|Assertion .* failed")
+
+
+@dataclasses.dataclass
+class Tenant:
+    name: str
+    account: object  # pwd.struct_passwd
+    home: pathlib.Path
+    options: dict
+
+    @property
+    def docroot(self):
+        return self.home / "public_html"
+
+
+def make_home(path, account, site=SITE):
+    """A home as hosts have them: 0701, so that Apache can pass through and nobody can list it."""
+    path.mkdir(parents=True)
+    shutil.copytree(site, path / "public_html")
+    for entry in (path, *path.rglob("*")):
+        os.chown(entry, account.pw_uid, account.pw_gid)
+        entry.chmod(0o711 if entry.is_dir() else 0o600 if entry.suffix == ".php" else 0o644)
+    path.chmod(0o701)
+
+
+def _toml(table, path=()):
+    lines, tables = [], []
+    for key, value in table.items():
+        key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+        if isinstance(value, dict):
+            tables.append(((*path, key), value))
+        else:
+            lines.append(f"{key} = {json.dumps(value)}")
+    text = "\n".join(lines) + "\n" if lines else ""
+    for name, inner in tables:
+        text += f"\n[{'.'.join(name)}]\n" + _toml(inner, name)
+    return text
+
+
+class Paddock:
+    live = []  # those that run now: the audit settles them, a failed test shows their logs
+
+    def __init__(self, directory, accounts, plan=None, runtime=None, plans=None):
+        self.directory = pathlib.Path(directory)
+        self.accounts = accounts
+        self.config = self.directory / "paddock.toml"
+        self.cgroup = self.directory.name
+        self.plans = {"default": dict(plan or {}), **(plans or {})}
+        self.runtime = {
+            "run_dir": str(self.directory / "run"),
+            "state_dir": str(self.directory / "state"),
+            "log_dir": str(self.directory / "log"),
+            "gateway_user": accounts.get(0).pw_name,
+            "cgroup": self.cgroup,
+            "allow_missing_controllers": True,
+            "stop_patience": "5s",
+            **(runtime or {}),
+        }
+        self.tenants = {}
+        self.supervisor = None  # subprocess.Popen
+        self._settled_files = {}
+
+    # --- the config
+
+    def add_tenant(self, name, account=None, make=True, **options):
+        """A tenant with an account of its own (or the one given) and, if `make`, a home with the tests' site."""
+        account = account or self.accounts.get(1 + len(self.tenants))
+        home = self.directory / "homes" / name
+        if make:
+            make_home(home, account)
+            home.parent.chmod(0o711)
+        tenant = Tenant(name, account, home, options)
+        self.tenants[name] = tenant
+        return tenant
+
+    def write_config(self):
+        tenants = {tenant.name: {"user": tenant.account.pw_name, "home": str(tenant.home), **tenant.options}
+                   for tenant in self.tenants.values()}
+        self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data"}, "plan": self.plans,
+                                      "tenant": tenants}))
+
+    # --- its life
+
+    def launch(self):
+        """Starts paddockd without waiting for it."""
+        with open(self.directory / "paddockd.err", "ab") as errors:
+            self.supervisor = subprocess.Popen(
+                [machine.BIN / "paddockd", "--config", self.config], stdin=subprocess.DEVNULL, stdout=errors,
+                stderr=errors, cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                     **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}})
+        if self not in Paddock.live:
+            Paddock.live.append(self)
+
+    def start(self, seconds=20):
+        if not self.config.exists():
+            self.write_config()
+        self.launch()
+        machine.wait_for(self.answers, seconds, "`paddock status` answers")
+        return self
+
+    def answers(self):
+        if self.supervisor.poll() is not None:
+            raise AssertionError(f"paddockd ended with {self.supervisor.returncode}:\n{self.log()[-4000:]}")
+        return self.cli("status", check=False).returncode == 0
+
+    def stop(self, seconds=20):
+        """SIGTERM, and the exit status."""
+        self.supervisor.send_signal(signal.SIGTERM)
+        try:
+            return self.supervisor.wait(machine.patience(seconds))
+        finally:
+            if self.supervisor.returncode is None:
+                self.supervisor.kill()
+                self.supervisor.wait()
+
+    def kill(self):
+        """SIGKILL to the supervisor alone."""
+        self.supervisor.kill()
+        self.supervisor.wait()
+
+    def running(self):
+        return self.supervisor is not None and self.supervisor.poll() is None
+
+    def close(self):
+        """Ends the instance and fails if it leaves anything, leaks descriptors or has reported an alarm."""
+        problems = []
+        try:
+            if self.running():
+                problems += self.settle()
+                status = self.stop()
+                if status != 0:
+                    problems.append(f"paddockd ended with status {status} after SIGTERM")
+            problems += self.remains()
+            alarm = _ALARMS.search(self.log())
+            if alarm:
+                problems.append(f"the log reports: {self.log()[alarm.start():alarm.start() + 3000]}")
+        finally:
+            self.destroy()
+        assert not problems, "\n".join([*problems, "--- log:", self.log()[-4000:]])
+
+    def destroy(self):
+        """Ends whatever is still there, so that one failed test does not fail the others."""
+        Paddock.live = [instance for instance in Paddock.live if instance is not self]
+        if self.supervisor is not None and self.supervisor.poll() is None:
+            self.supervisor.kill()
+            self.supervisor.wait()
+        for group in self._cgroups():
+            try:
+                (group / "cgroup.kill").write_text("1")
+            except OSError:
+                pass
+        for group in sorted(self._cgroups(), key=lambda path: -len(path.parts)):
+            try:
+                machine.wait_for(lambda group=group: not self._populated(group), 5, f"{group} is empty")
+                group.rmdir()
+            except (OSError, AssertionError):
+                pass
+
+    # --- what it consists of
+
+    def _cgroups(self):
+        base = machine.cgroup2_mount() / self.cgroup
+        return [base, *(path for path in base.rglob("*") if path.is_dir())] if base.exists() else []
+
+    @staticmethod
+    def _populated(group):
+        return "populated 1" in (group / "cgroup.events").read_text()
+
+    def _in_cgroup(self, *below):
+        path = "/" + "/".join((self.cgroup, *below))
+        found = []
+        for pid in process.everyone():
+            group = process.cgroup(pid)
+            if group is not None and (group == path or group.startswith(path + "/")) and process.alive(pid):
+                found.append(pid)
+        return sorted(found)
+
+    def gateway(self):
+        return self._only("gateway")
+
+    def zygote(self):
+        return self._only("zygote")
+
+    def _only(self, part):
+        pids = self._in_cgroup(part)
+        assert len(pids) == 1, f"{part}: {pids}"
+        return pids[0]
+
+    def sandbox(self, tenant=None):
+        """Every process of a tenant's sandbox, or of all sandboxes."""
+        return self._in_cgroup("tenants", *([tenant] if tenant else []))
+
+    def keeper(self, tenant):
+        """Process 1 of the sandbox, by its number on the host; None when the tenant has no sandbox."""
+        for pid in self.sandbox(tenant):
+            if process.status(pid).get("NSpid", "").split()[-1:] == ["1"]:
+                return pid
+        return None
+
+    def workers(self, tenant):
+        keeper = self.keeper(tenant)
+        return [pid for pid in self.sandbox(tenant) if pid != keeper]
+
+    def host_pid(self, tenant, inner):
+        """The host's number of a process that knows itself as `inner`."""
+        for pid in self.sandbox(tenant):
+            if process.status(pid).get("NSpid", "").split()[-1:] == [str(inner)]:
+                return pid
+        return None
+
+    # --- speaking to it
+
+    def cli(self, *arguments, check=True, seconds=30):
+        done = subprocess.run([machine.BIN / "paddock", "--config", self.config, *arguments], capture_output=True,
+                              text=True, timeout=machine.patience(seconds), stdin=subprocess.DEVNULL)
+        if check:
+            assert done.returncode == 0, f"paddock {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done
+
+    def sockets(self):
+        lines = self.cli("sockets").stdout.splitlines()
+        return {name: pathlib.Path(path) for name, path in (line.split("\t") for line in lines)}
+
+    def log(self):
+        """What paddockd and its programs wrote, to standard error and to files of their own."""
+        files = [self.directory / "paddockd.err", *sorted((self.directory / "log").rglob("*"))]
+        return "".join(f"== {file.name}\n{file.read_text(errors='replace')}" for file in files if file.is_file())
+
+    def tenant_log(self, tenant):
+        """The tenant's own log: its PHP's errors, and what the worker says about its requests."""
+        return "".join(file.read_text(errors="replace")
+                       for file in sorted((self.directory / "log").rglob(f"{tenant}*")) if file.is_file())
+
+    # --- the audit
+
+    def settle(self, seconds=20):
+        """Stops every sandbox; reports processes that stay and descriptors that were not there the last time."""
+        for name in self.tenants:
+            self.cli("stop", name, check=False)
+        problems = []
+        try:
+            machine.wait_for(lambda: not self.sandbox(), seconds, "every sandbox has ended")
+        except AssertionError:
+            problems.append(f"still in the tenants' cgroups: {[(p, process.title(p)) for p in self.sandbox()]}")
+        for name, pid in (("paddockd", self.supervisor.pid), ("gateway", self.gateway()), ("zygote", self.zygote())):
+            problems += self._leaked_files(name, pid)
+        zombies = [pid for pid in process.children_of(self.supervisor.pid) if process.state(pid) == "Z"]
+        if zombies:
+            problems.append(f"paddockd has not reaped {zombies}")
+        return problems
+
+    def _leaked_files(self, name, pid):
+        """Compares counts of what descriptors are, since inode numbers differ from one time to the next."""
+        def kinds():
+            return collections.Counter(re.sub(r"\[\d+\]|\d+", "#", link) for link in process.open_files(pid).values())
+
+        known = self._settled_files.setdefault(name, kinds())
+        try:
+            machine.wait_for(lambda: not kinds() - known, 3, "no new descriptors")
+        except AssertionError:
+            return [f"{name} ({pid}) has descriptors that it had not before: {dict(kinds() - known)}"]
+        return []
+
+    def remains(self):
+        """What is left of an instance that has ended."""
+        problems = []
+        try:
+            machine.wait_for(lambda: not self._in_cgroup(), 5, "no process is left")
+        except AssertionError:
+            problems.append(f"processes: {[(pid, process.title(pid)) for pid in self._in_cgroup()]}")
+        if self._cgroups():
+            problems.append(f"cgroups: {[str(path) for path in self._cgroups()]}")
+        sockets = [str(path) for path in (self.directory / "run").rglob("*") if path.is_socket()]
+        if sockets:
+            problems.append(f"socket files: {sockets}")
+        return problems

@@ -1,0 +1,165 @@
+"""A real application, clicked through as a person would: DokuWiki from Debian's package."""
+
+import html.parser
+import os
+import subprocess
+import urllib.parse
+
+import pytest
+
+from harness import machine
+
+pytestmark = pytest.mark.sanitizer
+
+PASSWORD = "correct horse battery staple"
+
+
+class Forms(html.parser.HTMLParser):
+    """The forms of a page: their attributes and the values that a browser would send."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.forms = []
+        self._textarea = None
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        if tag == "form":
+            self.forms.append((attributes, {}))
+        elif self.forms and attributes.get("name"):
+            fields = self.forms[-1][1]
+            if tag == "input" and attributes.get("type") not in ("submit", "checkbox", "file"):
+                fields[attributes["name"]] = attributes.get("value") or ""
+            elif tag == "textarea":
+                self._textarea = attributes["name"]
+                fields[self._textarea] = ""
+
+    def handle_endtag(self, tag):
+        if tag == "textarea":
+            self._textarea = None
+
+    def handle_data(self, data):
+        if self._textarea:
+            self.forms[-1][1][self._textarea] += data
+
+    def find(self, identifier):
+        for attributes, fields in self.forms:
+            if attributes.get("id") == identifier:
+                return attributes, fields
+        raise AssertionError(f"no form {identifier}: {[attributes for attributes, _ in self.forms]}")
+
+
+def submit(site, page, form, **values):
+    attributes, fields = Forms(page.text).find(form)
+    body = urllib.parse.urlencode({**fields, **values})
+    return site.browse("POST", attributes.get("action") or "/doku.php", body=body,
+                       headers={"Content-Type": "application/x-www-form-urlencoded"})
+
+
+@pytest.fixture
+def wiki(make_paddock, make_apache):
+    paddock = make_paddock(plan={"idle": "2s"})
+    tenant = paddock.add_tenant("wiki")
+    for entry in tenant.docroot.iterdir():
+        entry.unlink()
+    subprocess.run([machine.REPOSITORY / "demo/dokuwiki", "install", tenant.docroot, PASSWORD], check=True,
+                   timeout=machine.patience(60))
+    for entry in (tenant.docroot, *tenant.docroot.rglob("*")):
+        os.chown(entry, tenant.account.pw_uid, tenant.account.pw_gid, follow_symlinks=False)
+        if not entry.is_symlink():
+            entry.chmod(0o711 if entry.is_dir() else 0o600 if entry.suffix == ".php" else 0o644)
+    site = make_apache(paddock.start()).sites["wiki"]
+    site.paddock, site.tenant = paddock, tenant
+    return site
+
+
+def log_in(site, name="admin", password=PASSWORD):
+    page = site.browse("GET", "/doku.php?id=start&do=login").ok()
+    return submit(site, page, "dw__login", u=name, p=password)
+
+
+def test_front_page_and_its_parts(wiki):
+    front = wiki.browse("GET", "/").ok()
+    assert "Hello from a paddock" in front.text
+    style = wiki.get("/lib/exe/css.php?t=dokuwiki").ok()
+    assert style.headers["Content-Type"].startswith("text/css") and len(style.body) > 10000
+    script = wiki.get("/lib/exe/js.php?t=dokuwiki").ok()
+    assert len(script.body) > 10000
+    assert len(wiki.get("/lib/exe/jquery.php").ok().body) > 50000
+    image = wiki.get("/lib/tpl/dokuwiki/images/logo.png").ok()
+    assert image.body.startswith(b"\x89PNG")
+    assert wiki.get("/conf/users.auth.php").status == 403
+    assert wiki.get("/data/pages/start.txt").status == 403
+
+
+def test_a_reader_may_not_edit(wiki):
+    page = wiki.browse("GET", "/doku.php?id=start&do=edit").ok()
+    assert "readonly" in page.text and 'name="do[save]"' not in page.text
+
+
+def test_a_wrong_password_is_refused(wiki):
+    page = log_in(wiki, password="wrong")
+    assert "dw__login" in page.text and "admin.php" not in page.text
+
+
+def test_log_in_edit_save_read_back(wiki):
+    page = log_in(wiki).ok()
+    assert "Administrator" in page.text
+
+    text = "====== Ein Wörtchen ======\n\nSaved **by a test**, with <b>brackets</b> & ümlauts €.\n"
+    page = wiki.browse("GET", "/doku.php?id=notes:first&do=edit").ok()
+    page = submit(wiki, page, "dw__editform", wikitext=text, summary="made by a test", **{"do[save]": "1"})
+    assert "Ein Wörtchen" in page.ok().text
+    assert "<strong>by a test</strong>" in page.text
+    assert "&lt;b&gt;brackets&lt;/b&gt; &amp; ümlauts €" in page.text
+
+    file = wiki.tenant.docroot / "data/pages/notes/first.txt"
+    assert file.read_text() == text
+    assert (file.stat().st_uid, file.stat().st_gid) == (wiki.tenant.account.pw_uid, wiki.tenant.account.pw_gid)
+
+    # The sandbox goes away in between, with its opcode cache and its sessions: the page and the login stay.
+    machine.wait_for(lambda: not wiki.paddock.sandbox("wiki"), 20, "the idle sandbox is gone", interval=0.2)
+    stranger = type(wiki)(wiki.port)
+    assert "Ein Wörtchen" in stranger.browse("GET", "/doku.php?id=notes:first").ok().text
+    page = wiki.browse("GET", "/doku.php?id=notes:first&do=edit").ok()
+    _, fields = Forms(page.text).find("dw__editform")
+    assert fields["wikitext"].replace("\r\n", "\n").strip() == text.strip()
+
+    page = submit(wiki, page, "dw__editform", wikitext=text + "\nA second time.\n", summary="again", **{"do[save]": "1"})
+    assert "A second time." in page.ok().text
+    history = wiki.browse("GET", "/doku.php?id=notes:first&do=revisions").ok()
+    assert "made by a test" in history.text and "again" in history.text
+    found = wiki.browse("GET", "/doku.php?id=start&do=search&q=brackets").ok()
+    assert found.status == 200
+
+
+def test_upload_of_a_picture(wiki):
+    log_in(wiki).ok()
+    page = wiki.browse("GET", "/lib/exe/mediamanager.php?ns=&edid=wiki__text").ok()
+    _, fields = Forms(page.text).find("dw__upload")
+    picture = (wiki.tenant.docroot / "lib/tpl/dokuwiki/images/logo.png").read_bytes()
+    boundary = "----paddock"
+    body = b"".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+                    for name, value in {**fields, "mediaid": "logo.png"}.items())
+    body += (f'--{boundary}\r\nContent-Disposition: form-data; name="upload"; filename="logo.png"\r\n'
+             f"Content-Type: image/png\r\n\r\n").encode() + picture + f"\r\n--{boundary}--\r\n".encode()
+    wiki.browse("POST", "/lib/exe/mediamanager.php", body=body,
+                headers={"Content-Type": f"multipart/form-data; boundary={boundary}"}).ok()
+    assert wiki.browse("GET", "/lib/exe/fetch.php?media=logo.png").ok().body == picture
+
+
+def test_log_out(wiki):
+    page = log_in(wiki).ok()
+    token = Forms(page.text)
+    link = next(part for part in page.text.split('"') if "do=logout" in part).replace("&amp;", "&")
+    page = wiki.browse("GET", link).ok()
+    assert "Administrator" not in page.text and token.forms is not None
+
+
+def test_administration(wiki):
+    log_in(wiki).ok()
+    page = wiki.browse("GET", "/doku.php?id=start&do=admin&page=config").ok()
+    assert "savedir" in page.text
+    page = wiki.browse("GET", "/doku.php?id=start&do=admin&page=usermanager").ok()
+    assert "admin@example.invalid" in page.text

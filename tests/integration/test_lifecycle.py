@@ -1,0 +1,192 @@
+"""A sandbox appears with the first request, serves without anybody's help, and disappears when nobody comes."""
+
+import concurrent.futures
+import time
+
+import pytest
+
+from harness import machine, process
+
+pytestmark = pytest.mark.sanitizer
+
+
+def gone(paddock, tenant):
+    machine.wait_for(lambda: not paddock.sandbox(tenant), 15, f"the sandbox of {tenant} is gone")
+
+
+def test_nothing_runs_before_the_first_request(own_host):
+    host = own_host()
+    assert host.paddock.sandbox() == []
+    assert host.alice.get("/hello.php").ok().text == "hello\n"
+    assert host.paddock.keeper("alice") is not None
+    assert host.paddock.sandbox("bob") == []
+
+
+def test_a_warm_request_is_served_by_the_same_worker(host):
+    first = host.alice.run("return getmypid();")
+    assert {host.alice.run("return getmypid();") for _ in range(20)} == {first}
+
+
+def test_warm_requests_do_not_wake_gateway_or_supervisor(host):
+    for _ in range(5):
+        host.alice.get("/hello.php").ok()
+    time.sleep(machine.patience(0.3))  # until whatever the cold start still had to report has been reported
+    watched = (host.paddock.gateway(), host.paddock.supervisor.pid, host.paddock.zygote())
+    before = [(process.switches(pid), process.cpu_ticks(pid)) for pid in watched]
+    for _ in range(200):
+        host.alice.get("/hello.php").ok()
+    after = [(process.switches(pid), process.cpu_ticks(pid)) for pid in watched]
+    assert after[0] == before[0], "the gateway took part in warm requests"
+    assert after[2] == before[2], "the zygote took part in warm requests"
+    # The supervisor may have a timer that runs out meanwhile, but nothing that grows with the requests.
+    assert after[1][0] - before[1][0] < 20
+
+
+def test_an_idle_sandbox_disappears_and_comes_back(own_host):
+    host = own_host(plan={"idle": "500ms"})
+    host.alice.get("/hello.php").ok()
+    keeper = host.paddock.keeper("alice")
+    assert keeper is not None
+    gone(host.paddock, "alice")
+    groups = machine.cgroup2_mount() / host.paddock.cgroup / "tenants"
+    assert not (groups / "alice").exists() or "populated 0" in (groups / "alice/cgroup.events").read_text()
+    assert host.alice.get("/hello.php").ok().text == "hello\n"
+    assert host.paddock.keeper("alice") not in (None, keeper)
+
+
+def test_requests_keep_it_from_being_idle(own_host):
+    host = own_host(plan={"idle": "1s"})
+    host.alice.get("/hello.php").ok()
+    keeper = host.paddock.keeper("alice")
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        host.alice.get("/hello.php").ok()
+        time.sleep(0.1)
+    assert host.paddock.keeper("alice") == keeper
+
+
+def test_a_request_longer_than_the_idle_time_is_not_idle(own_host):
+    host = own_host(plan={"idle": "500ms"})
+    assert host.alice.run("usleep(2000000); return 'done';") == "done"
+
+
+def test_no_request_is_lost_between_idle_and_start(own_host):
+    """Requests that come just when a sandbox goes: each is answered, by the old one or by a new one."""
+    host = own_host(plan={"idle": "200ms"})
+    starts = set()
+    for attempt in range(30):
+        host.alice.get("/hello.php").ok()
+        starts.add(host.paddock.keeper("alice"))
+        time.sleep(0.18 + (attempt % 10) * 0.005)
+    assert len(starts) > 1, "it never went: the test did not test anything"
+
+
+def test_workers_are_added_up_to_the_plans_number(own_host):
+    host = own_host(plan={"workers": 3})
+    script = "usleep(400000); return getmypid();"
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:
+        pids = list(pool.map(lambda _: host.alice.run(script), range(9)))
+        assert len(set(pids)) == 3
+        assert len(host.paddock.workers("alice")) <= 3
+
+
+def test_tenants_do_not_wait_for_each_other(own_host):
+    host = own_host(plan={"workers": 2})
+    host.bob.get("/hello.php").ok()
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        slow = [pool.submit(host.alice.run, "usleep(3000000); return 1;") for _ in range(2)]
+        machine.wait_for(lambda: len(host.paddock.workers("alice")) == 2, 5)
+        answers = [host.bob.get("/hello.php").ok().seconds for _ in range(10)]
+        assert max(answers) < 2 or machine.slowness() > 1
+        assert [future.result() for future in slow] == [1, 1]
+
+
+def test_a_worker_is_replaced_after_its_requests(own_host):
+    host = own_host(plan={"workers": 1, "requests_per_worker": 5})
+    pids = [host.alice.run("return getmypid();") for _ in range(20)]
+    assert len(set(pids)) >= 4
+    assert max(pids.count(pid) for pid in pids) <= 5
+
+
+def test_many_at_once_on_a_cold_sandbox(own_host):
+    host = own_host()
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: host.alice.get("/hello.php").status, range(40)))
+    assert answers == [200] * 40
+    assert len([pid for pid in host.paddock.sandbox("alice")]) <= 5  # one keeper, four workers: started once
+
+
+def test_stop_start_restart_kill(host):
+    paddock = host.paddock
+    host.alice.get("/hello.php").ok()
+    first = paddock.keeper("alice")
+    paddock.cli("stop", "alice")
+    gone(paddock, "alice")
+    paddock.cli("start", "alice")
+    second = machine.wait_for(lambda: paddock.keeper("alice"), 5, "a sandbox without a request")
+    assert second != first
+    paddock.cli("restart", "alice")
+    machine.wait_for(lambda: paddock.keeper("alice") not in (None, second), 10, "another sandbox")
+    host.alice.get("/hello.php").ok()
+    paddock.cli("kill", "alice")
+    gone(paddock, "alice")
+    host.alice.get("/hello.php").ok()
+
+
+def test_stop_lets_the_request_finish(host):
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        host.alice.get("/hello.php").ok()
+        answer = pool.submit(host.alice.run, "usleep(1500000); return 'finished';")
+        time.sleep(0.5)
+        host.paddock.cli("stop", "alice")
+        assert answer.result() == "finished"
+    gone(host.paddock, "alice")
+
+
+def test_sigterm_finishes_requests_and_leaves_nothing(own_host):
+    host = own_host()
+    host.bob.get("/hello.php").ok()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        host.alice.get("/hello.php").ok()
+        answer = pool.submit(host.alice.run, "usleep(1500000); return 'finished';")
+        time.sleep(0.5)
+        assert host.paddock.stop() == 0
+        assert answer.result() == "finished"
+    assert host.paddock.remains() == []
+
+
+def test_sigterm_ends_even_what_does_not_want_to(own_host):
+    host = own_host(runtime={"stop_patience": "1s"})
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        endless = pool.submit(host.alice.post, "/run.php",
+                              b"ignore_user_abort(true); set_time_limit(0); while (true); return 0;")
+        machine.wait_for(lambda: host.paddock.keeper("alice"), 5)
+        time.sleep(0.5)
+        start = time.monotonic()
+        assert host.paddock.stop() == 0
+        assert time.monotonic() - start < machine.patience(8)
+        assert endless.result().status >= 500
+    assert host.paddock.remains() == []
+
+
+def test_forked_children_end_with_the_sandbox(host):
+    host.alice.run("exec('setsid sleep 1000 > /dev/null 2>&1 &'); return 1;")
+    machine.wait_for(lambda: any("sleep" in process.title(pid) for pid in host.paddock.sandbox("alice")), 5)
+    host.paddock.cli("stop", "alice")
+    gone(host.paddock, "alice")
+
+
+def test_two_instances_side_by_side(own_host):
+    first, second = own_host(), own_host()
+    assert first.alice.get("/hello.php").ok() and second.alice.get("/hello.php").ok()
+    assert first.paddock.sockets()["alice"] != second.paddock.sockets()["alice"]
+    assert first.paddock.stop() == 0
+    assert second.alice.get("/hello.php").ok()
+
+
+def test_status_tells_the_story(host):
+    host.alice.get("/hello.php").ok()
+    text = host.paddock.cli("status").stdout
+    assert "alice" in text and "bob" in text
+    host.paddock.cli("status", "alice")
+    assert host.paddock.cli("status", "nobody-such", check=False).returncode == 5
