@@ -1,0 +1,111 @@
+"""The two that are compared, run the same way: one pool for one account, its site behind a Unix socket."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+
+from harness import fastcgi, machine, process
+from harness.paddock import Paddock
+
+FPM = pathlib.Path("/usr/sbin/php-fpm8.2")
+# Both read the ini files of the embed SAPI, so that they run the same PHP.
+PHP_INI_DIR = "/etc/php/8.2/embed"
+TENANT = "bench"
+
+
+class PaddockPool:
+    name = "Paddock"
+
+    def __init__(self, directory, accounts, workers, idle):
+        plan = {"workers": workers, "idle": f"{idle}s" if idle else "0s", "requests_per_worker": 0}
+        self.paddock = Paddock(directory, accounts, plan=plan, runtime={"php_ini_dir": PHP_INI_DIR})
+        self.tenant = self.paddock.add_tenant(TENANT)
+        self.docroot = self.tenant.docroot
+        self.socket = None
+
+    def start(self):
+        self.paddock.start()
+        self.socket = self.paddock.sockets()[TENANT]
+
+    def config(self):
+        return self.paddock.config.read_text()
+
+    def workers(self):
+        return self.paddock.workers(TENANT)
+
+    def processes(self):
+        """Those of the pool, which an idle one has none of."""
+        return self.paddock.sandbox(TENANT)
+
+    def stop(self):
+        try:
+            if self.paddock.running():
+                self.paddock.stop()
+        finally:
+            self.paddock.destroy()
+
+
+class FpmPool:
+    """PHP-FPM as Debian ships it; `idle`: an ondemand pool that ends its workers after as many seconds."""
+    name = "PHP-FPM"
+
+    def __init__(self, directory, accounts, workers, idle, site):
+        self.directory = pathlib.Path(directory)
+        self.account = accounts.get(1)
+        self.docroot = self.directory / "homes" / TENANT / "public_html"
+        self.docroot.mkdir(parents=True)
+        shutil.copytree(site, self.docroot, dirs_exist_ok=True)
+        for entry in (self.docroot.parent.parent, self.docroot.parent):
+            entry.chmod(0o711)
+        for entry in (self.docroot, *self.docroot.iterdir()):
+            os.chown(entry, self.account.pw_uid, self.account.pw_gid)
+            entry.chmod(0o711 if entry.is_dir() else 0o600)
+        self.socket = self.directory / "fpm.sock"
+        self.file = self.directory / "fpm.conf"
+        manager = (f"pm = ondemand\npm.max_children = {workers}\npm.process_idle_timeout = {idle}s\n" if idle else
+                   f"pm = static\npm.max_children = {workers}\n")
+        self.file.write_text(f"[global]\nerror_log = {self.directory}/fpm.log\nlog_level = warning\n"
+                             + self.pool(TENANT, self.socket, manager))
+        self.master = None
+
+    def pool(self, name, socket, manager):
+        return (f"[{name}]\nuser = {self.account.pw_name}\ngroup = {self.account.pw_name}\nlisten = {socket}\n"
+                f"listen.owner = www-data\nlisten.mode = 0660\nlisten.backlog = 4096\n{manager}")
+
+    def start(self, seconds=20):
+        with open(self.directory / "fpm.out", "wb") as output:
+            self.master = subprocess.Popen(
+                [FPM, "--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.file,
+                 "-c", f"{PHP_INI_DIR}/php.ini"],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PHP_INI_SCAN_DIR": f"{PHP_INI_DIR}/conf.d"})
+        machine.wait_for(self._answers, seconds, f"PHP-FPM answers ({self.directory}/fpm.out)")
+
+    def _answers(self):
+        if self.master.poll() is not None:
+            raise RuntimeError(f"PHP-FPM ended:\n{(self.directory / 'fpm.out').read_text(errors='replace')}")
+        try:
+            return fastcgi.fetch(self.socket, self.docroot / "hello.php").ended is not None
+        except OSError:
+            return False
+
+    def config(self):
+        return self.file.read_text()
+
+    def workers(self):
+        return process.children_of(self.master.pid)
+
+    processes = workers
+
+    def stop(self):
+        if self.master is None:
+            return
+        self.master.send_signal(signal.SIGTERM)
+        try:
+            self.master.wait(10)
+        finally:
+            if self.master.returncode is None:
+                self.master.kill()
+                self.master.wait()

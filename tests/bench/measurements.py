@@ -1,0 +1,138 @@
+"""What is measured, one function a row of the report. Each takes pools that run and returns plain numbers."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import time
+
+from harness import fastcgi, machine, process
+
+LOAD = machine.BIN.parent / "tests" / "fcgi-load"
+TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
+
+
+class Spread:
+    """The median of some runs, and the least and the greatest."""
+
+    def __init__(self, values):
+        self.values = sorted(values)
+        self.median = statistics.median(self.values)
+
+    def text(self, digits=0):
+        low, middle, high = (f"{value:,.{digits}f}" for value in (self.values[0], self.median, self.values[-1]))
+        return f"{middle} ({low} to {high})"
+
+
+def _run(*arguments, seconds):
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, arguments))}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def http_load(url, connections, seconds):
+    """wrk(1) with one thread: requests a second, and the 99th percentile in milliseconds."""
+    text = _run("wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", url, seconds=seconds + 30)
+    if re.search(r"Non-2xx|Socket errors", text):
+        raise RuntimeError(f"wrk met errors:\n{text}")
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", text)[1])
+    p99, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", text).groups()
+    requests = int(re.search(r"(\d+) requests in", text)[1])
+    return rate, float(p99) * {"us": 0.001, "ms": 1, "s": 1000}[unit], requests
+
+
+def socket_load(pool, **options):
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    result = json.loads(_run(LOAD, f"--socket={pool.socket}", f"--script={pool.docroot}/hello.php", "--expect=hello",
+                             *arguments, seconds=60))
+    if result["errors"]:
+        raise RuntimeError(f"{pool.name}: {result['errors']} of {result['requests']} requests failed")
+    return result
+
+
+class CpuMeter:
+    """CPU that some processes use between two moments, in microseconds a request. They must live through it."""
+
+    def __init__(self, pids):
+        self.pids = list(pids)
+        self.before = self._ticks()
+
+    def _ticks(self):
+        return sum(process.cpu_ticks(pid) for pid in self.pids)
+
+    def per_request(self, requests):
+        return (self._ticks() - self.before) * TICK_US / requests
+
+
+def warm_up(pool, workers):
+    """Until every worker has started: Paddock adds them as they are needed."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end:
+        socket_load(pool, connections=4 * workers, seconds=0.5)
+        if len(pool.workers()) >= workers:
+            return
+    raise RuntimeError(f"{pool.name} runs {len(pool.workers())} workers under load, not {workers}")
+
+
+def first_byte_on_socket(pool):
+    """Milliseconds from connect(2) to the first byte of the answer."""
+    request = fastcgi.whole_request(pool.docroot / "hello.php")
+    start = time.perf_counter()
+    with fastcgi.Connection(pool.socket) as connection:
+        connection.send(request)
+        first = connection.socket.recv(1)
+        elapsed = time.perf_counter() - start
+        rest = connection.receive()
+    if not first or rest.timed_out:
+        raise RuntimeError(f"{pool.name} did not answer its first request")
+    return elapsed * 1000
+
+
+def first_byte_over_http(site):
+    start = time.perf_counter()
+    connection = site.connect()
+    try:
+        connection.request("GET", "/hello.php", headers={"Connection": "close"})
+        answer = connection.getresponse()
+        elapsed = time.perf_counter() - start
+        if answer.status != 200 or answer.read() != b"hello\n":
+            raise RuntimeError(f"the first request got status {answer.status}")
+    finally:
+        connection.close()
+    return elapsed * 1000
+
+
+def wait_until_gone(pool, seconds):
+    machine.wait_for(lambda: not pool.processes(), seconds, f"{pool.name} has no process left")
+
+
+_STRACE_LINE = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$")
+
+
+def system_calls(pool, requests, output):
+    """System calls of the workers a request, by name (strace -c), one request at a time."""
+    pids = pool.workers()
+    with open(output.with_suffix(".err"), "wb") as errors:
+        tracer = subprocess.Popen(["strace", "-c", "-f", "-o", str(output),
+                                   *(argument for pid in pids for argument in ("-p", str(pid)))],
+                                  stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
+    try:
+        machine.wait_for(lambda: all(process.status(pid).get("TracerPid", "0") != "0" for pid in pids), 10,
+                         f"strace is attached ({output.with_suffix('.err')})")
+        socket_load(pool, connections=1, requests=requests)
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        try:
+            tracer.wait(10)
+        finally:
+            if tracer.returncode is None:
+                tracer.kill()
+                tracer.wait()
+    counts = {match[2]: int(match[1]) / requests
+              for match in map(_STRACE_LINE.match, output.read_text().splitlines()) if match and match[2] != "total"}
+    if not counts:
+        raise RuntimeError(f"strace counted nothing: {output.with_suffix('.err').read_text()}")
+    return counts
