@@ -14,8 +14,10 @@ using namespace std::chrono_literals;
 constexpr std::size_t kAcceptsPerTurn = 16;
 constexpr auto kRoomRetry = 100ms;
 constexpr auto kShortagePause = 100ms;
-// A thief costs the gateway the patience of one accept(2) (tenant_socket.cc) a pause: 1 % of its time.
-constexpr auto kStolenPause = 1'000ms;
+// Workers that are about to be killed may take a connection more; whoever goes on taking them costs the
+// gateway the patience of one accept(2) (tenant_socket.cc) a pause: 1 % of its time at the longest.
+constexpr auto kFirstStolenPause = 20ms;
+constexpr auto kLongestStolenPause = 1'000ms;
 
 }  // namespace
 
@@ -35,6 +37,7 @@ void Refuser::start(std::uint32_t tenant, const std::string &name, const TenantS
   pause(site);
   site.name = name;
   site.socket = &socket;
+  site.stolen = 0;
   site.response = std::move(response);
   poll(tenant);
 }
@@ -119,13 +122,19 @@ void Refuser::accept(std::uint32_t tenant) {
       case AcceptEnd::kEmpty:
       case AcceptEnd::kMost:
         break;
-      case AcceptEnd::kStolen:
-        log::warning("a connection of tenant " + log::quoted(site.name) +
-                     " was accepted by another process though it is refused");
-        return pause_for(tenant, kStolenPause);
+      case AcceptEnd::kStolen: {
+        if (site.stolen == 0)
+          log::warning("another process accepts the connections of tenant " + log::quoted(site.name) +
+                       ", who is refused");
+        const auto pause = kFirstStolenPause * (1U << std::min(site.stolen++, 8U));
+        return pause_for(tenant, std::min<std::chrono::milliseconds>(pause, kLongestStolenPause));
+      }
       case AcceptEnd::kShortage:
-        log::warning("no descriptors left to refuse the connections of tenant " + log::quoted(site.name) +
-                     " with");
+        if (!shortage_logged_)
+          log::warning("no descriptors or memory left to refuse connections with, of tenant " +
+                       log::quoted(site.name) + " among others");
+        shortage_logged_ = true;
+        schedule_report();
         return pause_for(tenant, kShortagePause);
       case AcceptEnd::kShutDown:
         log::error("the socket of tenant " + log::quoted(site.name) +
@@ -193,6 +202,7 @@ void Refuser::schedule_report() {
 
 void Refuser::report() {
   bool again = false;
+  shortage_logged_ = false;
   for (auto at = sites_.begin(); at != sites_.end();) {
     Site &site = at->second;
     // A line a tenant and interval: whoever hammers at a socket must not be able to fill the disk with the

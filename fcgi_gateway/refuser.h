@@ -55,6 +55,7 @@ class Refuser {
     std::uint64_t answered = 0;  // not reported yet
     std::uint64_t failed = 0;    // not logged yet
     std::string last_problem;
+    unsigned stolen = 0;  // since start()
   };
   struct Connection {
     std::unique_ptr<RefusedConnection> connection;
@@ -83,6 +84,7 @@ class Refuser {
   std::deque<std::uint32_t> for_room_;  // tenants whose sockets are not polled until connections end
   EventLoop::TimerId room_timer_ = 0;
   EventLoop::TimerId report_timer_ = 0;
+  bool shortage_logged_ = false;  // since the last report
 };
 
 }  // namespace paddock::fcgi_gateway
