@@ -10,7 +10,7 @@ namespace paddock::fcgi_gateway {
 
 // The largest page that a Refusal may carry, bytes: with its headers it fits one FCGI_STDOUT record and an
 // empty socket buffer, so that a refusal is one send(2).
-inline constexpr std::size_t kMaxPage = 16 * 1024;
+inline constexpr std::size_t kMaxPage = std::size_t{16} * 1024;
 
 // The response as RFC 3875 section 6 has it: Status, Content-Type, Content-Length, Cache-Control, Retry-After
 // (unless 0) and X-Paddock-Reason, then the page, or a built-in one where refusal.page is empty. Error: a

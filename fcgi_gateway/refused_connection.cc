@@ -10,11 +10,11 @@ namespace {
 
 using Event = fastcgi::RequestAssembler::Event;
 
-constexpr std::size_t kReadSize = 64 * 1024;
+constexpr std::size_t kReadSize = std::size_t{64} * 1024;
 constexpr int kReadsPerTurn = 8;
 
 // Apache sends at most 100 fields of 8 KiB, browsers far less. Whoever sends more gets the refusal, unparsed.
-constexpr std::size_t kMaxParams = 128 * 1024;
+constexpr std::size_t kMaxParams = std::size_t{128} * 1024;
 
 fastcgi::Limits request_limits() {
   fastcgi::Limits limits;
