@@ -1,0 +1,159 @@
+#include "supervisor/commands.h"
+
+#include <array>
+
+#include "base/log.h"
+#include "protocols/control/access.h"
+#include "protocols/control/reply.h"
+#include "protocols/control/request.h"
+#include "supervisor/status.h"
+#include "supervisor/supervisor.h"
+
+namespace paddock::supervisor {
+namespace {
+
+using control::Access;
+using control::Command;
+using control::ErrorCode;
+using control::Request;
+
+std::string action_reply(const Tenant &tenant) {
+  return control::ok_reply(control::Action{tenant.settings().name, state_of(tenant)});
+}
+
+std::string reply_to(const Result<void> &result, const Tenant &tenant, ErrorCode code = ErrorCode::kFailed) {
+  return result ? action_reply(tenant) : control::error_reply(code, result.error().message());
+}
+
+std::string start(Tenant &tenant, const Request &) {
+  return reply_to(tenant.start(), tenant, ErrorCode::kWrongState);
+}
+std::string stop(Tenant &tenant, const Request &) {
+  tenant.stop();
+  return action_reply(tenant);
+}
+std::string restart(Tenant &tenant, const Request &) {
+  tenant.restart();
+  return action_reply(tenant);
+}
+std::string kill(Tenant &tenant, const Request &) {
+  tenant.kill();
+  return action_reply(tenant);
+}
+std::string freeze(Tenant &tenant, const Request &) {
+  return reply_to(tenant.freeze(), tenant);
+}
+std::string thaw(Tenant &tenant, const Request &) {
+  if (!tenant.frozen())
+    return control::error_reply(ErrorCode::kWrongState, tenant.settings().name + " is not frozen");
+  return reply_to(tenant.thaw(), tenant);
+}
+std::string block(Tenant &tenant, const Request &request) {
+  Block block{request.reason, {}};
+  if (request.until) {
+    block.until = std::chrono::system_clock::from_time_t(*request.until);
+    if (*block.until <= std::chrono::system_clock::now())
+      return control::error_reply(ErrorCode::kBadRequest, "the end of the block is in the past");
+  }
+  return reply_to(tenant.block(std::move(block)), tenant);
+}
+std::string unblock(Tenant &tenant, const Request &) {
+  if (tenant.block_in_force() == nullptr)
+    return control::error_reply(ErrorCode::kWrongState, tenant.settings().name + " is not blocked");
+  return reply_to(tenant.unblock(), tenant);
+}
+
+struct TenantCommand {
+  Command command;
+  std::string (*act)(Tenant &tenant, const Request &request);
+};
+constexpr std::array kTenantCommands = {
+    TenantCommand{Command::kStart, start},     TenantCommand{Command::kStop, stop},
+    TenantCommand{Command::kRestart, restart}, TenantCommand{Command::kKill, kill},
+    TenantCommand{Command::kFreeze, freeze},   TenantCommand{Command::kThaw, thaw},
+    TenantCommand{Command::kBlock, block},     TenantCommand{Command::kUnblock, unblock},
+};
+
+std::string status(const Supervisor &supervisor, const Request &request, Access access, uid_t uid) {
+  control::Status status;
+  if (access == Access::kAll) status.host = host_status(supervisor);
+  for (const auto &[name, tenant] : supervisor.tenants()) {
+    if (!request.tenant.empty() && request.tenant != name) continue;
+    if (access == Access::kAll || tenant->settings().uid == uid) status.tenants.push_back(status_of(*tenant));
+  }
+  return control::ok_reply(status);
+}
+
+std::string sockets(const Supervisor &supervisor, const Request &request) {
+  control::Sockets sockets;
+  for (const auto &[name, tenant] : supervisor.tenants())
+    if (request.tenant.empty() || request.tenant == name)
+      sockets.sockets.push_back({name, tenant->socket_path(),
+                                 static_cast<std::uint64_t>(tenant->plan().deadline.count()),
+                                 static_cast<std::uint64_t>(tenant->plan().queue_time.count())});
+  return control::ok_reply(sockets);
+}
+
+std::string reload(Supervisor &supervisor) {
+  const auto reloaded = supervisor.reload();
+  if (!reloaded) return control::error_reply(ErrorCode::kConfig, reloaded.error().message());
+  return control::ok_reply(*reloaded);
+}
+
+std::string doctor(const Supervisor &supervisor) {
+  control::Doctor doctor;
+  doctor.host = host_status(supervisor);
+  if (doctor.host.gateway_pid == 0)
+    doctor.findings.push_back({control::FindingSeverity::kError, "gateway", "it is not running now",
+                               "the supervisor's log says why it ended; it is started again by itself"});
+  if (doctor.host.zygote_pid == 0 || doctor.host.php_version.empty())
+    doctor.findings.push_back({control::FindingSeverity::kError, "zygote",
+                               "it is not ready: no sandbox can start",
+                               "the supervisor's log says why; it is started again by itself"});
+  for (const auto &[name, tenant] : supervisor.tenants())
+    if (!tenant->settings().problem.empty())
+      doctor.findings.push_back(
+          {control::FindingSeverity::kWarning, "tenant " + name, tenant->settings().problem,
+           "make the account or its home, or take the tenant out; then paddock reload"});
+  return control::ok_reply(doctor);
+}
+
+}  // namespace
+
+std::string answer_command(Supervisor &supervisor, const Peer &peer, const std::string &line) {
+  const auto request = control::parse_request(line);
+  if (!request) return control::error_reply(ErrorCode::kBadRequest, request.error().message());
+  Tenant *tenant = request->tenant.empty() ? nullptr : supervisor.find(request->tenant);
+  const auto tenant_uid = tenant != nullptr ? std::optional(tenant->settings().uid) : std::nullopt;
+  const Access access = control::access_of(*request, {peer.uid, peer.groups},
+                                           supervisor.config().runtime.admin_gid, tenant_uid);
+  if (access == Access::kDenied)
+    return control::error_reply(ErrorCode::kNotPermitted,
+                                std::string(control::name_of(request->command)) + ": not permitted");
+  if (!request->tenant.empty() && tenant == nullptr)
+    return control::error_reply(ErrorCode::kUnknownTenant, "no tenant " + log::quoted(request->tenant));
+
+  for (const auto &[command, act] : kTenantCommands) {
+    if (command != request->command) continue;
+    log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by uid " +
+              std::to_string(peer.uid) +
+              (request->reason.empty() ? std::string() : ": " + log::quoted(request->reason)));
+    return act(*tenant, *request);
+  }
+  switch (request->command) {
+    case Command::kStatus:
+      return status(supervisor, *request, access, peer.uid);
+    case Command::kSockets:
+      return sockets(supervisor, *request);
+    case Command::kReload:
+      return reload(supervisor);
+    case Command::kDoctor:
+      return doctor(supervisor);
+    case Command::kVersion:
+      return control::ok_reply(control::Version{PADDOCK_VERSION});
+    default:
+      return control::error_reply(ErrorCode::kBadRequest, "unknown command");
+  }
+}
+
+}  // namespace paddock::supervisor

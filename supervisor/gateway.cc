@@ -1,0 +1,48 @@
+#include "supervisor/gateway.h"
+
+#include <array>
+
+#include "base/log.h"
+
+namespace paddock::supervisor {
+
+Gateway::Gateway(boost::asio::io_context &io, SpawnOptions options, Callbacks callbacks)
+    : callbacks_(std::move(callbacks)),
+      program_(
+          io, "paddock-gateway", std::move(options),
+          {.on_packet = [this](Packet &packet) { on_packet(packet); }, .on_down = [this] { up_ = false; }}) {}
+
+void Gateway::add(std::uint32_t tenant, const std::string &name, BorrowedFd listener, gateway_link::Mode mode,
+                  const gateway_link::Refusal &refusal) {
+  const std::array fds{listener};
+  if (up_ && program_.link() != nullptr)
+    program_.link()->send(gateway_link::AddTenant{tenant, name, mode, refusal}, fds);
+}
+
+void Gateway::set_mode(std::uint32_t tenant, gateway_link::Mode mode, const gateway_link::Refusal &refusal) {
+  if (up_ && program_.link() != nullptr) program_.link()->send(gateway_link::SetMode{tenant, mode, refusal});
+}
+
+void Gateway::remove(std::uint32_t tenant) {
+  if (up_ && program_.link() != nullptr) program_.link()->send(gateway_link::RemoveTenant{tenant});
+}
+
+void Gateway::on_packet(Packet &packet) {
+  switch (packet.type()) {
+    case gateway_link::Hello::kType:
+      up_ = true;
+      callbacks_.on_up();
+      return;
+    case gateway_link::Wake::kType:
+      if (const auto wake = packet.as<gateway_link::Wake>(); wake) callbacks_.on_wake(wake->tenant);
+      return;
+    case gateway_link::Refused::kType:
+      if (const auto refused = packet.as<gateway_link::Refused>(); refused)
+        callbacks_.on_refused(refused->tenant, refused->requests);
+      return;
+    default:
+      log::warning("the gateway sent a message of unknown type " + std::to_string(packet.type()));
+  }
+}
+
+}  // namespace paddock::supervisor

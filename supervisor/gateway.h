@@ -1,0 +1,43 @@
+// The supervisor's view of the gateway: the program that holds every listening socket and wakes the
+// supervisor.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "protocols/gateway_link/gateway_link.h"
+#include "supervisor/helper_program.h"
+
+namespace paddock::supervisor {
+
+class Gateway {
+ public:
+  struct Callbacks {
+    std::function<void()> on_up;  // it knows no tenant yet: add them all
+    std::function<void(std::uint32_t tenant)> on_wake;
+    std::function<void(std::uint32_t tenant, std::uint64_t requests)> on_refused;
+  };
+
+  Gateway(boost::asio::io_context &io, SpawnOptions options, Callbacks callbacks);
+
+  void start() { program_.start(); }
+  void stop() { program_.stop(); }
+  // Each does nothing while the gateway is down: on_up comes when it is back.
+  void add(std::uint32_t tenant, const std::string &name, BorrowedFd listener, gateway_link::Mode mode,
+           const gateway_link::Refusal &refusal);
+  void set_mode(std::uint32_t tenant, gateway_link::Mode mode, const gateway_link::Refusal &refusal);
+  void remove(std::uint32_t tenant);
+
+  [[nodiscard]] const HelperProgram &program() const { return program_; }
+
+ private:
+  void on_packet(Packet &packet);
+
+  Callbacks callbacks_;
+  HelperProgram program_;
+  bool up_ = false;
+};
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,56 @@
+// A program of Paddock's own that the supervisor keeps running (the gateway, a zygote): started with one end
+// of a link, started again with back-off when it ends.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/process.h"
+#include "supervisor/back_off.h"
+#include "supervisor/child_watch.h"
+#include "supervisor/link.h"
+
+namespace paddock::supervisor {
+
+class HelperProgram {
+ public:
+  struct Callbacks {
+    std::function<void(Packet &)> on_packet;
+    std::function<void()> on_down;  // it ended, or its link broke; it is started again on its own
+  };
+
+  // options.fds is filled in: the program finds its link at descriptor kLinkFd.
+  static constexpr int kLinkFd = 3;
+  HelperProgram(boost::asio::io_context &io, std::string name, SpawnOptions options, Callbacks callbacks);
+
+  // Starts it; keeps trying when that fails.
+  void start();
+  // Closes its link (which is how our programs are told to end) and does not start it again.
+  void stop();
+  // The link to it; null while it is down.
+  [[nodiscard]] Link *link() const { return link_.get(); }
+  [[nodiscard]] bool running() const { return watch_ != nullptr; }
+  [[nodiscard]] pid_t pid() const { return watch_ ? watch_->child().pid() : 0; }
+  [[nodiscard]] const std::string &name() const { return name_; }
+
+ private:
+  Result<void> try_start();
+  void went_down(const std::string &why);
+  void ended(const ExitStatus &status);
+
+  boost::asio::io_context &io_;
+  boost::asio::steady_timer restart_timer_;
+  std::string name_;
+  SpawnOptions options_;
+  Callbacks callbacks_;
+  BackOff back_off_;
+  std::shared_ptr<Link> link_;
+  std::shared_ptr<ChildWatch> watch_;
+  bool stopping_ = false;
+};
+
+}  // namespace paddock::supervisor

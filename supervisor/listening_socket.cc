@@ -1,0 +1,54 @@
+#include "supervisor/listening_socket.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <memory>
+
+#include "base/file.h"
+
+namespace paddock::supervisor {
+
+Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid) {
+  PADDOCK_CHECK(make_directories(directory, 0755));
+  PADDOCK_TRY(const UniqueFd fd, open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  if (::fchown(fd.get(), 0, apache_gid) != 0) return errno_error("chown " + directory);
+  if (::fchmod(fd.get(), 0710) != 0) return errno_error("chmod " + directory);
+
+  const std::unique_ptr<DIR, int (*)(DIR *)> entries(::opendir(directory.c_str()), &::closedir);
+  if (!entries) return errno_error("open " + directory);
+  while (const dirent *entry = ::readdir(entries.get())) {
+    struct stat status {};
+    if (::fstatat(fd.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(status.st_mode))
+      ::unlinkat(fd.get(), entry->d_name, 0);
+  }
+  return {};
+}
+
+Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return errno_error("listen at " + path, ENAMETOOLONG);
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+
+  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return errno_error("make a socket for " + path);
+  ::unlink(path.c_str());
+  // The socket's file takes its mode from the umask alone (unix(7)); nobody may connect before the owner is
+  // set.
+  const mode_t old = ::umask(0777);
+  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
+  ::umask(old);
+  if (bound != 0) return errno_error("bind " + path);
+  if (::chown(path.c_str(), 0, apache_gid) != 0) return errno_error("chown " + path);
+  if (::chmod(path.c_str(), 0660) != 0) return errno_error("chmod " + path);
+  if (::listen(fd.get(), kBacklog) != 0) return errno_error("listen at " + path);
+  return fd;
+}
+
+}  // namespace paddock::supervisor

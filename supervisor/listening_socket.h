@@ -1,0 +1,27 @@
+// The tenants' listening sockets: SOCK_STREAM Unix sockets in a directory that only Apache can search.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace paddock::supervisor {
+
+// The longest queue that listen(2) takes without being cut to net.core.somaxconn's usual value. It is deep so
+// that Apache's thread never blocks in connect(2), which a full Unix backlog makes it do.
+inline constexpr int kBacklog = 4096;
+
+// Makes the directory for the sockets, or takes it over: mode 0710, owner root, group `apache_gid`: Apache
+// can reach a name that it knows, and nobody can list the names. Removes the sockets that a dead run left in
+// it.
+Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid);
+
+// A listening socket at `path`, blocking (O_NONBLOCK belongs to the open file description, which the workers
+// share and block on), mode 0660, owner root, group `apache_gid`. An old socket at the path is replaced.
+// Errors name the path.
+[[nodiscard]] Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid);
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,42 @@
+#include "supervisor/listening_socket.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+
+#include "base/file.h"
+
+using namespace paddock;
+
+TEST_CASE("only the group of Apache reaches a socket, and nobody else can list them") {
+  std::string root = "/tmp/paddock-sockets-XXXXXX";
+  REQUIRE(::mkdtemp(root.data()) != nullptr);
+  const std::string directory = root + "/sockets";
+  constexpr gid_t kApache = 33;
+  REQUIRE(supervisor::prepare_socket_directory(directory, kApache).ok());
+  {
+    const auto socket = supervisor::listen_at(directory + "/a.sock", kApache);
+    REQUIRE(socket.ok());
+    struct stat status {};
+    REQUIRE(::stat(directory.c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0710);
+    CHECK(status.st_gid == kApache);
+    REQUIRE(::stat((directory + "/a.sock").c_str(), &status) == 0);
+    CHECK((status.st_mode & 07777) == 0660);
+    CHECK(status.st_uid == 0);
+    CHECK(status.st_gid == kApache);
+    // A second one at the same path replaces it: what a dead supervisor left is no obstacle.
+    CHECK(supervisor::listen_at(directory + "/a.sock", kApache).ok());
+  }
+  // Sockets of a dead run go, files that are none stay.
+  REQUIRE(replace_file(directory + "/keep", "", 0600).ok());
+  REQUIRE(supervisor::prepare_socket_directory(directory, kApache).ok());
+  CHECK_FALSE(std::filesystem::exists(directory + "/a.sock"));
+  CHECK(std::filesystem::exists(directory + "/keep"));
+  const auto long_path = supervisor::listen_at(directory + "/" + std::string(120, 'x'), kApache);
+  REQUIRE_FALSE(long_path.ok());
+  CHECK(long_path.error().code == ENAMETOOLONG);
+  std::filesystem::remove_all(root);
+}

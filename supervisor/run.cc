@@ -1,0 +1,223 @@
+#include "supervisor/run.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "sandbox/detached_tree.h"
+
+namespace paddock::supervisor {
+namespace {
+
+using std::chrono::milliseconds;
+
+// Emptying a cgroup takes the kernel a moment after the last process has been reaped; these are the waits
+// between the attempts to remove it, doubled each time.
+constexpr milliseconds kFirstRemovalWait{1};
+constexpr int kRemovalAttempts = 14;  // 16 s in all
+
+std::uint32_t milliseconds_of(std::chrono::milliseconds duration) {
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(duration.count(), 0, UINT32_MAX));
+}
+
+template <typename T>
+void append(std::vector<T> &to, const std::vector<T> &from) {
+  to.insert(to.end(), from.begin(), from.end());
+}
+
+}  // namespace
+
+zygote_link::Spawn Run::spawn_message(std::uint32_t number, const policies::Tenant &tenant,
+                                      const policies::Plan &plan) {
+  zygote_link::Spawn spawn;
+  spawn.tenant = number;
+  spawn.name = tenant.name;
+  spawn.uid = tenant.uid;
+  spawn.gid = tenant.gid;
+  spawn.user = tenant.user;
+  spawn.home = tenant.home;
+  spawn.workers_max = plan.workers;
+  spawn.idle_ms = milliseconds_of(plan.idle);
+  spawn.requests_per_worker = plan.requests_per_worker;
+  spawn.tmp_bytes = plan.tmp_bytes;
+  spawn.ini_from_web = static_cast<zygote_link::IniFromWeb>(plan.ini_from_web);
+  for (const auto *entries : {&plan.ini, &tenant.ini})
+    for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
+  append(spawn.environment, plan.environment);
+  append(spawn.environment, tenant.environment);
+  for (const auto *binds : {&plan.binds, &tenant.binds})
+    for (const auto &bind : *binds) spawn.binds.push_back({bind.source, bind.target, bind.writable});
+  return spawn;
+}
+
+Run::Run(boost::asio::io_context &io, Zygote &zygote, std::uint32_t number, std::string name,
+         cgroups::Cgroup cgroup, Callbacks callbacks)
+    : io_(io),
+      zygote_(zygote),
+      number_(number),
+      name_(std::move(name)),
+      cgroup_(std::move(cgroup)),
+      callbacks_(std::move(callbacks)),
+      removal_timer_(io),
+      patience_timer_(io) {}
+
+Run::~Run() {
+  if (link_) link_->close();
+}
+
+Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zygote, zygote_link::Spawn spawn,
+                                        BorrowedFd listener, UniqueFd tenant_log, cgroups::Cgroup cgroup,
+                                        Callbacks callbacks) {
+  std::shared_ptr<Run> run(
+      new Run(io, zygote, spawn.tenant, spawn.name, std::move(cgroup), std::move(callbacks)));
+  const auto give_up = [&run](const Error &error) {
+    [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
+    return error;
+  };
+
+  std::vector<UniqueFd> trees;
+  auto home =
+      sandbox::open_detached_tree(spawn.home, {.directory = true, .writable = true, .owner = spawn.uid});
+  if (!home) return give_up(home.error());
+  trees.push_back(std::move(*home));
+  for (const auto &bind : spawn.binds) {
+    auto tree = sandbox::open_detached_tree(bind.source,
+                                            {.directory = false, .writable = bind.writable, .owner = {}});
+    if (!tree) return give_up(tree.error());
+    trees.push_back(std::move(*tree));
+  }
+  auto board = scoreboard::create_board(spawn.name);
+  if (!board) return give_up(board.error());
+  auto mapped = scoreboard::MappedBoard::map(*board, false);
+  if (!mapped) return give_up(mapped.error());
+  auto ends = MessageSocket::pair();
+  if (!ends) return give_up(ends.error());
+
+  const auto duplicate = [](BorrowedFd fd) { return UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); };
+  std::vector<UniqueFd> fds(zygote_link::kHomeTree);
+  fds[zygote_link::kListen] = duplicate(listener);
+  fds[zygote_link::kKeeperLink] = std::move(ends->second).take();
+  fds[zygote_link::kTenantLog] = std::move(tenant_log);
+  fds[zygote_link::kScoreboard] = std::move(*board);
+  fds[zygote_link::kCgroup] = duplicate(run->cgroup_.directory());
+  for (auto &tree : trees) fds.push_back(std::move(tree));
+  if (std::any_of(fds.begin(), fds.end(), [](const UniqueFd &fd) { return !fd.valid(); }))
+    return give_up(errno_error("duplicate a descriptor for the sandbox of " + spawn.name));
+
+  run->board_ = std::move(*mapped);
+  // The run holds its link and its watch, and they call back into it: weakly, or none of the three would ever
+  // go.
+  const std::weak_ptr<Run> weak = run;
+  run->link_ = Link::start(
+      io, std::move(ends->first),
+      [weak](Packet &packet) {
+        if (const auto self = weak.lock()) self->on_packet(packet);
+      },
+      // A keeper closes its link by ending; that, its watch reports.
+      [](const Error &) {});
+  zygote.request(std::move(spawn), std::move(fds),
+                 {.on_spawned =
+                      [weak](Child keeper) {
+                        if (const auto self = weak.lock()) self->spawned(std::move(keeper));
+                      },
+                  .on_failed =
+                      [weak](const Error &error) {
+                        if (const auto self = weak.lock()) self->ended(error.message());
+                      }});
+  return run;
+}
+
+void Run::spawned(Child keeper) {
+  watch_ = ChildWatch::start(io_, std::move(keeper), [weak = weak_from_this()](const ExitStatus &status) {
+    if (const auto self = weak.lock()) self->ended("the keeper ended: " + status.to_string());
+  });
+  if (end_.asked && link_) kill();  // killed while the zygote was at it
+}
+
+void Run::on_packet(Packet &packet) {
+  // From a sandbox: every message is checked, and what is none is that tenant's loss only.
+  switch (packet.type()) {
+    case keeper_link::Ready::kType:
+      if (const auto ready = packet.as<keeper_link::Ready>(); ready && !ready_) {
+        ready_ = end_.was_ready = true;
+        log::debug(name_ + ": the sandbox is ready, view after " + std::to_string(ready->view_us) +
+                   " µs, all after " + std::to_string(ready->total_us) + " µs");
+        callbacks_.on_ready();
+      }
+      return;
+    case keeper_link::Failed::kType:
+      if (const auto failed = packet.as<keeper_link::Failed>(); failed && end_.why.empty())
+        end_.why = errno_error(log::quoted(failed->step), failed->error).message();
+      return;
+    case keeper_link::Idle::kType:
+      if (ready_) callbacks_.on_idle();
+      return;
+    case keeper_link::WorkerDied::kType:
+      if (const auto died = packet.as<keeper_link::WorkerDied>(); died)
+        callbacks_.on_worker_died(ExitStatus{died->signaled, died->code});
+      return;
+    default:
+      log::warning(name_ + ": the keeper sent a message of unknown type");
+      return;
+  }
+}
+
+void Run::drain(std::chrono::milliseconds patience) {
+  end_.asked = true;
+  if (!watch_) return kill();
+  link_->send(keeper_link::Drain{milliseconds_of(patience)});
+  // The keeper keeps to the patience by itself; if it does not, something in there is stronger than it.
+  patience_timer_.expires_after(patience + std::chrono::seconds(2));
+  patience_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code &error) {
+    const auto self = weak.lock();
+    if (error || !self) return;
+    log::warning(self->name_ + ": did not end in time and is killed");
+    self->kill();
+  });
+}
+
+void Run::kill() {
+  end_.asked = true;
+  if (const auto killed = cgroup_.kill(); !killed) log::error(name_ + ": " + killed.error().message());
+  if (!watch_ && link_) {
+    // Not cloned yet, as far as we know: whatever comes of it, nobody waits for it.
+    zygote_.forget(number_);
+    ended("killed before it started");
+  }
+}
+
+void Run::set_limits(const keeper_link::SetLimits &limits) {
+  if (link_) link_->send(limits);
+}
+
+void Run::ended(const std::string &why) {
+  if (!link_) return;
+  patience_timer_.cancel();
+  link_->close();
+  link_.reset();
+  watch_.reset();
+  if (end_.why.empty()) end_.why = why;
+  remove_cgroup(0);
+}
+
+void Run::remove_cgroup(int attempt) {
+  const auto removed = [this]() -> Result<void> {
+    // Whatever is left in there outlived pid 1 only if it was never in its namespace: a shell of the admin's.
+    PADDOCK_CHECK(cgroup_.kill());
+    return cgroup_.remove(milliseconds(0));
+  }();
+  if (!removed && attempt < kRemovalAttempts) {
+    removal_timer_.expires_after(kFirstRemovalWait * (1 << attempt));
+    removal_timer_.async_wait([self = shared_from_this(), attempt](const boost::system::error_code &error) {
+      if (!error) self->remove_cgroup(attempt + 1);
+    });
+    return;
+  }
+  if (!removed) log::error(name_ + ": its cgroup stays behind: " + removed.error().message());
+  // The last reference may go with the call-back.
+  const auto keep = shared_from_this();
+  callbacks_.on_end(end_);
+}
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,95 @@
+// One run of a tenant's sandbox: what exists on the machine from the clone of its keeper until the last of it
+// is gone.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cgroups/cgroup.h"
+#include "policies/config.h"
+#include "protocols/keeper_link/keeper_link.h"
+#include "protocols/scoreboard/scoreboard.h"
+#include "supervisor/child_watch.h"
+#include "supervisor/link.h"
+#include "supervisor/zygote.h"
+
+namespace paddock::supervisor {
+
+// How a run ended.
+struct RunEnd {
+  bool was_ready = false;  // the view stood and workers accepted
+  bool asked = false;      // drain() or kill() came before
+  std::string why;         // for the log
+};
+
+class Run : public std::enable_shared_from_this<Run> {
+ public:
+  using Clock = std::chrono::steady_clock;
+  struct Callbacks {
+    std::function<void()> on_ready;
+    std::function<void()> on_idle;
+    std::function<void(const ExitStatus &)> on_worker_died;
+    // The keeper has ended and the cgroup is gone. The last call.
+    std::function<void(const RunEnd &)> on_end;
+  };
+
+  // The message that a tenant's sandbox is made from; two equal ones mean that nothing of a sandbox has
+  // changed.
+  [[nodiscard]] static zygote_link::Spawn spawn_message(std::uint32_t number, const policies::Tenant &tenant,
+                                                        const policies::Plan &plan);
+
+  // Opens the home and the binds in the host's mount namespace, makes cgroup, scoreboard and log, and asks
+  // the zygote. `cgroup` has been created with the plan's limits. An Error: nothing was started, and the
+  // cgroup is removed.
+  [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io, Zygote &zygote,
+                                                          zygote_link::Spawn spawn, BorrowedFd listener,
+                                                          UniqueFd tenant_log, cgroups::Cgroup cgroup,
+                                                          Callbacks callbacks);
+  ~Run();
+  Run(const Run &) = delete;
+  Run &operator=(const Run &) = delete;
+
+  // Lets running requests finish, at most `patience`, then ends. Connections that no worker has accepted stay
+  // in the backlog.
+  void drain(std::chrono::milliseconds patience);
+  // Kills every process of the tenant at once (cgroup.kill, cgroup-v2.rst).
+  void kill();
+  void set_limits(const keeper_link::SetLimits &limits);
+
+  [[nodiscard]] cgroups::Cgroup &cgroup() { return cgroup_; }
+  [[nodiscard]] const cgroups::Cgroup &cgroup() const { return cgroup_; }
+  [[nodiscard]] bool ready() const { return ready_; }
+  [[nodiscard]] Clock::time_point started() const { return started_; }
+  [[nodiscard]] pid_t keeper_pid() const { return watch_ ? watch_->child().pid() : 0; }
+  // What the workers say of themselves: untrusted.
+  [[nodiscard]] const scoreboard::MappedBoard &board() const { return board_; }
+
+ private:
+  Run(boost::asio::io_context &io, Zygote &zygote, std::uint32_t number, std::string name,
+      cgroups::Cgroup cgroup, Callbacks callbacks);
+  void spawned(Child keeper);
+  void on_packet(Packet &packet);
+  void ended(const std::string &why);
+  void remove_cgroup(int attempt);
+
+  boost::asio::io_context &io_;
+  Zygote &zygote_;
+  std::uint32_t number_;
+  std::string name_;
+  cgroups::Cgroup cgroup_;
+  Callbacks callbacks_;
+  boost::asio::steady_timer removal_timer_;
+  boost::asio::steady_timer patience_timer_;
+  scoreboard::MappedBoard board_;
+  std::shared_ptr<Link> link_;
+  std::shared_ptr<ChildWatch> watch_;
+  Clock::time_point started_ = Clock::now();
+  bool ready_ = false;
+  RunEnd end_;
+};
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,111 @@
+#include "supervisor/status.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace paddock::supervisor {
+namespace {
+
+using std::chrono::system_clock;
+
+std::int64_t unix_seconds(system_clock::time_point when) {
+  return system_clock::to_time_t(when);
+}
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+void add_scoreboard(const scoreboard::MappedBoard &board, control::TenantStatus &status) {
+  const std::uint64_t now = monotonic_ns();
+  const auto slots = std::min<std::uint32_t>(status.workers_max, scoreboard::kMaxWorkers);
+  for (std::uint32_t i = 0; i < slots; ++i) {
+    const auto slot = scoreboard::read_slot(board->slots[i]);
+    if (slot.state == scoreboard::State::kEmpty) continue;
+    ++status.workers;
+    if (slot.state != scoreboard::State::kBusy) continue;
+    ++status.busy;
+    const std::uint64_t age = slot.since_ns < now ? now - slot.since_ns : 0;
+    status.running.push_back({slot.pid, slot.method, slot.uri, slot.script, age / 1'000'000});
+  }
+}
+
+void add_figures(const cgroups::Stats &stats, control::TenantStatus &status) {
+  if (stats.cpu) status.cpu_us = stats.cpu->user_us + stats.cpu->system_us;
+  if (stats.pids) status.pids = stats.pids->current;
+  if (!stats.memory) return;
+  status.memory_bytes = stats.memory->current;
+  status.memory_peak_bytes = stats.memory->peak;
+  status.oom_kills = stats.memory->oom_kills;
+}
+
+}  // namespace
+
+control::TenantState state_of(const Tenant &tenant) {
+  using control::TenantState;
+  if (tenant.block_in_force() != nullptr) return TenantState::kBlocked;
+  if (!tenant.settings().problem.empty()) return TenantState::kUnusable;
+  if (tenant.frozen()) return TenantState::kFrozen;
+  switch (tenant.state()) {
+    case Tenant::State::kIdle:
+      return TenantState::kStopped;
+    case Tenant::State::kStarting:
+      return TenantState::kStarting;
+    case Tenant::State::kRunning:
+      return TenantState::kRunning;
+    case Tenant::State::kStopping:
+      return TenantState::kStopping;
+    case Tenant::State::kWaiting:
+      return TenantState::kBackingOff;
+  }
+  return TenantState::kStopped;
+}
+
+control::TenantStatus status_of(const Tenant &tenant) {
+  control::TenantStatus status;
+  status.name = tenant.settings().name;
+  status.user = tenant.settings().user;
+  status.uid = tenant.settings().uid;
+  status.plan = tenant.plan().name;
+  status.state = state_of(tenant);
+  status.problem = tenant.settings().problem;
+  if (status.problem.empty() && status.state == control::TenantState::kBackingOff)
+    status.problem = tenant.last_failure();
+  if (const Block *block = tenant.block_in_force()) {
+    status.block_reason = block->reason;
+    if (block->until) status.block_until = unix_seconds(*block->until);
+  }
+  status.workers_max = tenant.plan().workers;
+  status.requests = tenant.requests();
+  status.refused = tenant.refused();
+  status.memory_max_bytes = tenant.plan().limits.memory_max;
+  if (const Run *run = tenant.run()) {
+    const auto age = Run::Clock::now() - run->started();
+    status.started_at =
+        unix_seconds(system_clock::now() - std::chrono::duration_cast<system_clock::duration>(age));
+    add_scoreboard(run->board(), status);
+    if (const auto stats = run->cgroup().stats(); stats) add_figures(*stats, status);
+  }
+  return status;
+}
+
+control::HostStatus host_status(const Supervisor &supervisor) {
+  control::HostStatus status;
+  status.version = PADDOCK_VERSION;
+  status.config = supervisor.config().file;
+  status.started_at = unix_seconds(supervisor.started_at());
+  status.pid = ::getpid();
+  status.gateway_pid = supervisor.gateway().program().pid();
+  status.zygote_pid = supervisor.zygote().program().pid();
+  status.php_version = supervisor.zygote().php_version();
+  status.cgroup = supervisor.hierarchy().base_path();
+  status.hierarchy = supervisor.hierarchy().host().hybrid ? "hybrid" : "unified";
+  status.missing_controllers = supervisor.hierarchy().missing_controllers();
+  return status;
+}
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,319 @@
+#include "supervisor/supervisor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "policies/config_file.h"
+#include "supervisor/commands.h"
+#include "supervisor/control_server.h"
+#include "supervisor/listening_socket.h"
+
+namespace paddock::supervisor {
+namespace {
+
+constexpr auto kLeftOverPoll = std::chrono::milliseconds(50);
+constexpr auto kStopPoll = std::chrono::milliseconds(10);
+
+Result<UniqueFd> lock_run_dir(const std::string &run_dir) {
+  PADDOCK_CHECK(make_directories(run_dir, 0755));
+  const std::string path = run_dir + "/paddockd.lock";
+  PADDOCK_TRY(UniqueFd lock, open_file(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return Error{"another paddockd serves " + run_dir};
+    return errno_error("lock " + path);
+  }
+  return lock;
+}
+
+Result<void> prepare_directories(const policies::Config &config) {
+  PADDOCK_CHECK(make_directories(config.runtime.state_dir, 0700));
+  PADDOCK_CHECK(make_directories(config.runtime.state_dir + "/sessions", 0711));
+  PADDOCK_CHECK(make_directories(config.runtime.log_dir, 0755));
+  PADDOCK_CHECK(make_directories(config.runtime.log_dir + "/tenants", 0711));
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
+                                                       const std::string &program_dir) {
+  PADDOCK_TRY(UniqueFd lock, lock_run_dir(config.runtime.run_dir));
+  PADDOCK_CHECK(prepare_directories(config));
+  PADDOCK_TRY(auto hierarchy, cgroups::Hierarchy::open(config.runtime.cgroup));
+  if (const auto &missing = hierarchy.missing_controllers(); !missing.empty()) {
+    std::string names;
+    for (const auto &name : missing) names += (names.empty() ? "" : ", ") + name;
+    if (!config.runtime.allow_missing_controllers)
+      return Error{"this host's cgroup v2 lacks the controllers " + names +
+                   ": limits on them cannot be enforced; boot with pure cgroup v2 "
+                   "(systemd.unified_cgroup_hierarchy=1), "
+                   "or set runtime.allow_missing_controllers = true to run without"};
+    log::warning("NOT ENFORCED on this host, its cgroup v2 lacks the controllers: " + names);
+  }
+  PADDOCK_TRY(BlockList blocks, BlockList::load(config.runtime.state_dir));
+  PADDOCK_TRY(const policies::SocketKey key, policies::load_or_create_socket_key(config.runtime.state_dir));
+  const std::filesystem::path any_socket = policies::socket_path(config.runtime, key, "any");
+  PADDOCK_CHECK(prepare_socket_directory(any_socket.parent_path().string(), config.apache_gid));
+
+  std::unique_ptr<Supervisor> self(
+      new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks), std::move(lock), key));
+  PADDOCK_CHECK(self->start_programs(program_dir));
+  for (const auto &[name, settings] : self->config_->tenants) PADDOCK_CHECK(self->add_tenant(name));
+  self->adopt_left_overs();
+  PADDOCK_TRY(self->control_,
+              ControlServer::start(self->io_, policies::control_socket_path(self->runtime_),
+                                   [self = self.get()](const Peer &peer, const std::string &line) {
+                                     return answer_command(*self, peer, line);
+                                   }));
+  return self;
+}
+
+Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, UniqueFd lock,
+                       const policies::SocketKey &socket_key)
+    : signals_(io_, SIGTERM, SIGINT, SIGHUP),
+      left_over_timer_(io_),
+      stop_timer_(io_),
+      config_(std::make_shared<const policies::Config>(std::move(config))),
+      runtime_(config_->runtime),
+      hierarchy_(std::move(hierarchy)),
+      blocks_(std::move(blocks)),
+      lock_(std::move(lock)),
+      socket_key_(socket_key) {
+  signals_.add(SIGUSR1);
+}
+
+Supervisor::~Supervisor() = default;
+
+Result<void> Supervisor::start_programs(const std::string &program_dir) {
+  const std::vector<std::string> environment{
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"};
+  const std::string link_fd = std::to_string(HelperProgram::kLinkFd);
+
+  SpawnOptions gateway;
+  gateway.arguments = {program_dir + "/paddock-gateway", "--link-fd", link_fd};
+  gateway.environment = environment;
+  gateway.uid = runtime_.gateway_uid;
+  gateway.gid = runtime_.gateway_gid;
+  gateway.cgroup = hierarchy_.gateway().directory();
+  gateway_ =
+      std::make_unique<Gateway>(io_, std::move(gateway),
+                                Gateway::Callbacks{.on_up =
+                                                       [this] {
+                                                         for (const auto &[name, tenant] : tenants_)
+                                                           tenant->introduce_to_gateway();
+                                                       },
+                                                   .on_wake =
+                                                       [this](std::uint32_t number) {
+                                                         const auto found = by_number_.find(number);
+                                                         if (found != by_number_.end()) found->second->wake();
+                                                       },
+                                                   .on_refused =
+                                                       [this](std::uint32_t number, std::uint64_t requests) {
+                                                         const auto found = by_number_.find(number);
+                                                         if (found != by_number_.end())
+                                                           found->second->count_refused(requests);
+                                                       }});
+
+  SpawnOptions zygote;
+  zygote.arguments = {program_dir + "/paddock-php", "zygote", "--link-fd", link_fd, "--ini-dir",
+                      runtime_.php_ini_dir};
+  zygote.environment = environment;
+  zygote.cgroup = hierarchy_.zygote().directory();
+  zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
+
+  services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, *gateway_, *zygote_});
+  gateway_->start();
+  zygote_->start();
+  return {};
+}
+
+Result<void> Supervisor::add_tenant(const std::string &name) {
+  const auto &settings = config_->tenants.at(name);
+  if (!settings.problem.empty()) log::warning("tenant " + name + " cannot run: " + settings.problem);
+  const std::string path = policies::socket_path(runtime_, socket_key_, name);
+  PADDOCK_TRY(UniqueFd listener, listen_at(path, config_->apache_gid));
+  auto tenant =
+      std::make_unique<Tenant>(*services_, next_number_++, name, config_, std::move(listener), path);
+  by_number_.emplace(tenant->number(), tenant.get());
+  tenants_.emplace(name, std::move(tenant));
+  return {};
+}
+
+void Supervisor::adopt_left_overs() {
+  const auto names = hierarchy_.leftovers();
+  if (!names) return log::error(names.error().message());
+  for (const auto &name : *names) {
+    const Tenant *tenant = find(name);
+    const bool keep = tenant != nullptr && tenant->block_in_force() == nullptr;
+    log::info("found the sandbox of " + name + " from an earlier run" +
+              (keep ? "; it finishes its requests" : ""));
+    // Its keeper has seen our predecessor's end of the link close and lets running requests finish; what is
+    // not done in time, or nobody's any more, is killed.
+    hold_until_empty(name, keep ? runtime_.stop_patience : std::chrono::milliseconds(0));
+  }
+  watch_left_overs();
+}
+
+void Supervisor::hold_until_empty(const std::string &name, std::chrono::milliseconds patience) {
+  auto cgroup = hierarchy_.tenant(name);
+  if (!cgroup) return log::error(cgroup.error().message());
+  const auto frozen = cgroup->frozen();
+  if (!frozen || *frozen) patience = std::chrono::milliseconds(0);  // what is frozen finishes nothing
+  if (Tenant *tenant = find(name)) tenant->hold_for_left_over();
+  left_overs_.push_back({name, std::move(*cgroup), std::chrono::steady_clock::now() + patience});
+}
+
+void Supervisor::watch_left_overs() {
+  const auto now = std::chrono::steady_clock::now();
+  std::erase_if(left_overs_, [&](const LeftOver &left) {
+    const auto populated = left.cgroup.populated();
+    if (populated && *populated) {
+      if (now >= left.deadline)
+        if (const auto killed = left.cgroup.kill(); !killed) log::error(killed.error().message());
+      return false;
+    }
+    if (const auto removed = left.cgroup.remove(std::chrono::milliseconds(0)); !removed) return false;
+    const auto found = tenants_.find(left.tenant);
+    if (found != tenants_.end()) found->second->left_over_gone();
+    return true;
+  });
+  if (left_overs_.empty()) return;
+  left_over_timer_.expires_after(kLeftOverPoll);
+  left_over_timer_.async_wait([this](const boost::system::error_code &error) {
+    if (!error) watch_left_overs();
+  });
+}
+
+Tenant *Supervisor::find(const std::string &name) {
+  const auto found = tenants_.find(name);
+  return found == tenants_.end() ? nullptr : found->second.get();
+}
+
+Result<control::Reloaded> Supervisor::reload() {
+  auto loaded = policies::load_config(config_->file);
+  control::Reloaded summary;
+  const auto note = [&summary](control::FindingSeverity severity, const std::string &subject,
+                               const std::string &message) {
+    log::warning(subject + ": " + message);
+    summary.findings.push_back({severity, subject, message, {}});
+  };
+  for (const auto &diagnostic : loaded.diagnostics)
+    note(loaded.config ? control::FindingSeverity::kWarning : control::FindingSeverity::kError,
+         diagnostic.where.to_string(), diagnostic.explanation());
+  if (!loaded.config)
+    return Error{"the config has errors and changes nothing; the first: " +
+                 loaded.diagnostics.front().to_string()};
+  const auto fresh = std::make_shared<const policies::Config>(std::move(*loaded.config));
+  if (fresh->runtime.run_dir != runtime_.run_dir || fresh->runtime.state_dir != runtime_.state_dir ||
+      fresh->runtime.log_dir != runtime_.log_dir || fresh->runtime.cgroup != runtime_.cgroup)
+    return Error{"run_dir, state_dir, log_dir and cgroup change only with a restart; nothing was changed"};
+  // What every tenant shares; the rest of [runtime] needs a restart too, and keeps its old value until then.
+  runtime_.refusal_page = fresh->runtime.refusal_page;
+  runtime_.stop_patience = fresh->runtime.stop_patience;
+  config_ = fresh;
+
+  std::erase_if(leaving_, [](const auto &tenant) { return tenant->run() == nullptr; });
+  for (auto it = tenants_.begin(); it != tenants_.end();) {
+    if (config_->tenants.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    summary.removed.push_back(it->first);
+    it = remove_tenant(it);
+  }
+  for (const auto &[name, settings] : config_->tenants) {
+    if (Tenant *tenant = find(name)) {
+      const auto changed = tenant->reconfigure(config_);
+      if (!changed) note(control::FindingSeverity::kError, "tenant " + name, changed.error().message());
+      if (!changed || *changed) summary.changed.push_back(name);
+      continue;
+    }
+    if (const auto added = add_tenant(name); !added) {
+      note(control::FindingSeverity::kError, "tenant " + name, added.error().message());
+      continue;
+    }
+    summary.added.push_back(name);
+    // Taken out a moment ago and back: its sandbox of before ends first.
+    if (std::any_of(leaving_.begin(), leaving_.end(), [&name = name](const auto &tenant) {
+          return tenant->settings().name == name && tenant->run() != nullptr;
+        })) {
+      hold_until_empty(name, runtime_.stop_patience);
+      watch_left_overs();
+    }
+    find(name)->introduce_to_gateway();
+  }
+  log::info("the config was read again: " + std::to_string(summary.added.size()) + " tenants added, " +
+            std::to_string(summary.changed.size()) + " changed, " + std::to_string(summary.removed.size()) +
+            " removed");
+  return summary;
+}
+
+Supervisor::Tenants::iterator Supervisor::remove_tenant(Tenants::iterator position) {
+  auto &tenant = position->second;
+  gateway_->remove(tenant->number());
+  by_number_.erase(tenant->number());
+  ::unlink(tenant->socket_path().c_str());
+  tenant->retire();
+  leaving_.push_back(std::move(tenant));
+  return tenants_.erase(position);
+}
+
+void Supervisor::run() {
+  log::info("serving " + std::to_string(tenants_.size()) + " tenants of " + config_->file);
+  wait_for_signal();
+  io_.run();
+}
+
+void Supervisor::wait_for_signal() {
+  signals_.async_wait([this](const boost::system::error_code &error, int number) {
+    if (error) return;
+    if (number == SIGHUP) {
+      if (const auto reloaded = reload(); !reloaded) log::error("reload: " + reloaded.error().message());
+    } else if (number == SIGUSR1) {
+      log::reopen();
+    } else {
+      begin_stop();
+    }
+    wait_for_signal();
+  });
+}
+
+void Supervisor::begin_stop() {
+  if (stopping_) return;
+  stopping_ = true;
+  log::info("stopping");
+  control_->stop();
+  for (const auto &[name, tenant] : tenants_) tenant->retire();
+  finish_stop_when_quiet();
+}
+
+void Supervisor::finish_stop_when_quiet() {
+  const auto quiet = [](const auto &tenant) { return tenant->run() == nullptr; };
+  const bool all_quiet =
+      std::all_of(tenants_.begin(), tenants_.end(), [&](const auto &entry) { return quiet(entry.second); }) &&
+      std::all_of(leaving_.begin(), leaving_.end(), quiet) && left_overs_.empty();
+  if (all_quiet) {
+    gateway_->stop();
+    zygote_->stop();
+    if (!gateway_->program().running() && !zygote_->program().running()) {
+      for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
+      if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());
+      log::info("stopped");
+      io_.stop();
+      return;
+    }
+  }
+  stop_timer_.expires_after(kStopPoll);
+  stop_timer_.async_wait([this](const boost::system::error_code &error) {
+    if (!error) finish_stop_when_quiet();
+  });
+}
+
+}  // namespace paddock::supervisor

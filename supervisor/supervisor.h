@@ -1,0 +1,93 @@
+// paddockd's main part: the tenants, the programs that serve them, and the signals and orders that change
+// them.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cgroups/hierarchy.h"
+#include "policies/config.h"
+#include "policies/socket_path.h"
+#include "protocols/control/result.h"
+#include "supervisor/block_list.h"
+#include "supervisor/gateway.h"
+#include "supervisor/tenant.h"
+#include "supervisor/zygote.h"
+
+namespace paddock::supervisor {
+
+class ControlServer;
+
+class Supervisor {
+ public:
+  // Takes run_dir over (one supervisor a run_dir: flock(2) on run_dir/paddockd.lock), finds what a dead run
+  // left, makes the sockets. program_dir: where paddock-gateway and paddock-php are.
+  [[nodiscard]] static Result<std::unique_ptr<Supervisor>> create(policies::Config config,
+                                                                  const std::string &program_dir);
+  ~Supervisor();
+
+  // Serves until SIGTERM or SIGINT, then lets running requests finish and removes all that it made.
+  void run();
+
+  // Reads the config again and changes only what has changed. A bad config changes nothing and is the Error.
+  Result<control::Reloaded> reload();
+
+  [[nodiscard]] Tenant *find(const std::string &name);
+  using Tenants = std::map<std::string, std::unique_ptr<Tenant>>;
+  [[nodiscard]] const Tenants &tenants() const { return tenants_; }
+  [[nodiscard]] const policies::Config &config() const { return *config_; }
+  [[nodiscard]] const cgroups::Hierarchy &hierarchy() const { return hierarchy_; }
+  [[nodiscard]] const Gateway &gateway() const { return *gateway_; }
+  [[nodiscard]] const Zygote &zygote() const { return *zygote_; }
+  [[nodiscard]] std::chrono::system_clock::time_point started_at() const { return started_at_; }
+
+ private:
+  Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, UniqueFd lock,
+             const policies::SocketKey &socket_key);
+
+  Result<void> start_programs(const std::string &program_dir);
+  Result<void> add_tenant(const std::string &name);
+  Tenants::iterator remove_tenant(Tenants::iterator position);
+  void hold_until_empty(const std::string &name, std::chrono::milliseconds patience);
+  void adopt_left_overs();
+  void watch_left_overs();
+  void wait_for_signal();
+  void begin_stop();
+  void finish_stop_when_quiet();
+
+  struct LeftOver {
+    std::string tenant;
+    cgroups::Cgroup cgroup;
+    std::chrono::steady_clock::time_point deadline;
+  };
+
+  boost::asio::io_context io_{1};
+  boost::asio::signal_set signals_;
+  boost::asio::steady_timer left_over_timer_;
+  boost::asio::steady_timer stop_timer_;
+  std::shared_ptr<const policies::Config> config_;
+  policies::Runtime runtime_;  // as it was at the start: a reload does not move directories
+  cgroups::Hierarchy hierarchy_;
+  BlockList blocks_;
+  UniqueFd lock_;
+  policies::SocketKey socket_key_;
+  std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
+  std::unique_ptr<Gateway> gateway_;
+  std::unique_ptr<Zygote> zygote_;
+  std::unique_ptr<Services> services_;
+  std::vector<LeftOver> left_overs_;
+  Tenants tenants_;
+  std::map<std::uint32_t, Tenant *> by_number_;
+  std::vector<std::unique_ptr<Tenant>> leaving_;  // removed by a reload, their sandboxes still draining
+  std::unique_ptr<ControlServer> control_;
+  std::uint32_t next_number_ = 1;
+  bool stopping_ = false;
+};
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,303 @@
+#include "supervisor/tenant.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "supervisor/limits.h"
+#include "supervisor/listening_socket.h"
+
+namespace paddock::supervisor {
+namespace {
+
+using gateway_link::Mode;
+
+constexpr auto kWorkedForAWhile = std::chrono::seconds(1);
+
+// The tenant's own log: only the keeper writes it, the tenant may read it.
+Result<UniqueFd> open_tenant_log(const policies::Runtime &runtime, const policies::Tenant &tenant) {
+  const std::string path = runtime.log_dir + "/tenants/" + tenant.name + ".log";
+  PADDOCK_TRY(UniqueFd fd, open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0640));
+  if (::fchown(fd.get(), 0, tenant.gid) != 0) return errno_error("chown " + path);
+  return fd;
+}
+
+// PHP's default session.save_path. A sandbox that was idle and went must not log its visitors out, so the
+// directory outlives it. Ours unless the config binds something there.
+constexpr const char *kSessionPath = "/var/lib/php/sessions";
+
+Result<void> add_session_directory(const policies::Runtime &runtime, zygote_link::Spawn &spawn) {
+  for (const auto &bind : spawn.binds)
+    if (bind.target == kSessionPath) return {};
+  const std::string path = runtime.state_dir + "/sessions/" + spawn.name;
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return errno_error("mkdir " + path);
+  if (::lchown(path.c_str(), spawn.uid, spawn.gid) != 0) return errno_error("chown " + path);
+  spawn.binds.push_back({path, kSessionPath, true});
+  return {};
+}
+
+std::uint32_t seconds_until(std::chrono::system_clock::time_point when) {
+  const auto left = std::chrono::ceil<std::chrono::seconds>(when - std::chrono::system_clock::now()).count();
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left, 1, 86'400));
+}
+
+}  // namespace
+
+Tenant::Tenant(Services &services, std::uint32_t number, const std::string &name,
+               std::shared_ptr<const policies::Config> config, UniqueFd listener, std::string socket_path)
+    : services_(services),
+      number_(number),
+      config_(std::move(config)),
+      settings_(&config_->tenants.at(name)),
+      plan_(&config_->plan_of(*settings_)),
+      listener_(std::move(listener)),
+      socket_path_(std::move(socket_path)) {
+  watch_block_end();
+}
+
+bool Tenant::refuses() const {
+  return block_in_force() != nullptr || frozen_ || !settings_->problem.empty();
+}
+
+Mode Tenant::gateway_mode() const {
+  if (refuses() || state_ == State::kWaiting) return Mode::kRefuse;
+  return state_ == State::kIdle && !left_over_ && !retired_ ? Mode::kWatch : Mode::kLeased;
+}
+
+gateway_link::Refusal Tenant::refusal() const {
+  gateway_link::Refusal refusal;
+  refusal.page = services_.runtime.refusal_page;
+  if (const Block *block = block_in_force()) {
+    refusal.reason = "blocked";
+    if (block->until) refusal.retry_after_s = seconds_until(*block->until);
+  } else if (frozen_) {
+    refusal.reason = "frozen";
+    refusal.retry_after_s = 60;
+  } else if (!settings_->problem.empty()) {
+    refusal.reason = "unusable";
+    refusal.retry_after_s = 300;
+  } else {
+    refusal.reason = "start-failed";
+    refusal.retry_after_s = 5;
+  }
+  return refusal;
+}
+
+void Tenant::introduce_to_gateway() {
+  told_mode_ = gateway_mode();
+  const auto refusal_now = told_mode_ == Mode::kRefuse ? refusal() : gateway_link::Refusal{};
+  told_reason_ = refusal_now.reason;
+  services_.gateway.add(number_, settings_->name, listener_, told_mode_, refusal_now);
+}
+
+void Tenant::update_gateway() {
+  const Mode mode = gateway_mode();
+  const auto refusal_now = mode == Mode::kRefuse ? refusal() : gateway_link::Refusal{};
+  if (mode == told_mode_ && refusal_now.reason == told_reason_) return;
+  // A tenant's process that kept the listening socket could have made its backlog small, and a full backlog
+  // blocks Apache's threads in connect(2); listen(2) again sets it back.
+  ::listen(listener_.get(), kBacklog);
+  told_mode_ = mode;
+  told_reason_ = refusal_now.reason;
+  services_.gateway.set_mode(number_, mode, refusal_now);
+}
+
+void Tenant::become(State state) {
+  state_ = state;
+  update_gateway();
+}
+
+void Tenant::wake() {
+  // A connection can wait in the backlog while the state has already moved on; the state's own end sees to
+  // it.
+  if (state_ != State::kIdle || refuses() || left_over_ || retired_) return;
+  if (const auto started = try_start(); !started) fail_start(started.error().message());
+}
+
+Result<void> Tenant::start() {
+  if (block_in_force() != nullptr) return Error{settings_->name + " is blocked: " + block_in_force()->reason};
+  if (frozen_) return Error{settings_->name + " is frozen"};
+  if (!settings_->problem.empty()) return Error{settings_->problem};
+  if (state_ == State::kStarting || state_ == State::kRunning) return {};
+  if (state_ == State::kStopping || left_over_) return Error{settings_->name + " is still stopping"};
+  const auto started = try_start();
+  if (!started) fail_start(started.error().message());
+  return started;
+}
+
+Result<void> Tenant::try_start() {
+  PADDOCK_TRY(auto tenant_log, open_tenant_log(services_.runtime, *settings_));
+  auto spawn = Run::spawn_message(number_, *settings_, *plan_);
+  PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
+  PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
+  if (const auto limited = cgroup.set_limits(cgroup_limits(plan_->limits)); !limited) {
+    [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
+    return limited.error();
+  }
+  Run::Callbacks callbacks;
+  callbacks.on_ready = [this] {
+    if (state_ == State::kStarting) become(State::kRunning);
+  };
+  callbacks.on_idle = [this] {
+    if (state_ == State::kRunning) stop();
+  };
+  callbacks.on_worker_died = [this](const ExitStatus &status) {
+    log::warning(settings_->name + ": a worker ended: " + status.to_string());
+  };
+  callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
+  PADDOCK_TRY(run_, Run::start(services_.io, services_.zygote, std::move(spawn), listener_,
+                               std::move(tenant_log), std::move(cgroup), std::move(callbacks)));
+  back_off_.started();
+  become(State::kStarting);
+  return {};
+}
+
+void Tenant::run_ended(const RunEnd &end) {
+  const auto lived = Run::Clock::now() - run_->started();
+  past_requests_ = requests();
+  run_.reset();
+  if (end.asked) {
+    back_off_.reset();
+    log::debug(settings_->name + ": the sandbox is gone");
+    become(State::kIdle);
+    if (std::exchange(start_after_stop_, false)) wake();
+    return;
+  }
+  log::error(settings_->name + ": the sandbox " + (end.was_ready ? "crashed: " : "could not be started: ") +
+             end.why);
+  // A crash of what had worked for a while costs the site nothing: the next request starts it at once.
+  if (!end.was_ready || lived < kWorkedForAWhile) return fail_start(end.why);
+  last_failure_ = end.why;
+  become(State::kIdle);
+}
+
+void Tenant::fail_start(const std::string &why) {
+  last_failure_ = why;
+  const auto delay = back_off_.failed();
+  log::error(settings_->name + ": " + why + "; the next attempt is in " +
+             std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) + " ms");
+  become(State::kWaiting);
+  if (!timer_) timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
+  timer_->expires_after(delay);
+  timer_->async_wait([this](const boost::system::error_code &error) {
+    if (!error && state_ == State::kWaiting) become(State::kIdle);
+  });
+}
+
+void Tenant::stop() {
+  if (state_ == State::kWaiting) {
+    timer_->cancel();
+    return become(State::kIdle);
+  }
+  if (state_ != State::kStarting && state_ != State::kRunning) return;
+  const auto run = run_;  // its end may come before drain() returns
+  become(State::kStopping);
+  run->drain(services_.runtime.stop_patience);
+}
+
+void Tenant::restart() {
+  start_after_stop_ = true;
+  stop();
+  if (state_ == State::kIdle && std::exchange(start_after_stop_, false)) wake();
+}
+
+std::uint64_t Tenant::requests() const {
+  return past_requests_ + (run_ ? run_->board()->requests.load(std::memory_order_relaxed) : 0);
+}
+
+void Tenant::kill() {
+  if (!run_) return;
+  const auto run = run_;  // its end may come before kill() returns
+  become(State::kStopping);
+  run->kill();
+}
+
+Result<void> Tenant::freeze() {
+  if (run_) PADDOCK_CHECK(run_->cgroup().freeze());
+  frozen_ = true;
+  update_gateway();
+  return {};
+}
+
+Result<void> Tenant::thaw() {
+  if (run_) PADDOCK_CHECK(run_->cgroup().thaw());
+  frozen_ = false;
+  update_gateway();
+  return {};
+}
+
+Result<void> Tenant::block(Block block) {
+  PADDOCK_CHECK(services_.blocks.set(settings_->name, std::move(block)));
+  frozen_ = false;
+  update_gateway();
+  kill();
+  watch_block_end();
+  return {};
+}
+
+Result<void> Tenant::unblock() {
+  PADDOCK_CHECK(services_.blocks.clear(settings_->name));
+  block_timer_.reset();
+  update_gateway();
+  return {};
+}
+
+void Tenant::watch_block_end() {
+  block_timer_.reset();
+  const Block *block = block_in_force();
+  if (block == nullptr || !block->until) return;
+  block_timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
+  // In steps of a day at most, against the wall clock: a clock that was set must not stretch a block.
+  const auto left = *block->until - std::chrono::system_clock::now();
+  block_timer_->expires_after(std::clamp<std::chrono::system_clock::duration>(
+      left, std::chrono::milliseconds(1), std::chrono::hours(24)));
+  block_timer_->async_wait([this](const boost::system::error_code &error) {
+    if (error) return;
+    const Block *now = block_in_force();
+    if (now == nullptr || !now->until) return;
+    if (*now->until > std::chrono::system_clock::now()) return watch_block_end();
+    log::info(settings_->name + ": the block has ended");
+    if (const auto lifted = unblock(); !lifted) log::error(lifted.error().message());
+  });
+}
+
+Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config) {
+  const auto &settings = config->tenants.at(settings_->name);
+  const auto &plan = config->plan_of(settings);
+  const bool same_sandbox = wire::encode(Run::spawn_message(number_, *settings_, *plan_)) ==
+                            wire::encode(Run::spawn_message(number_, settings, plan));
+  const bool same_limits = cgroup_limits(plan_->limits) == cgroup_limits(plan.limits);
+  settings_ = &settings;
+  plan_ = &plan;
+  config_ = std::move(config);
+  update_gateway();
+  if (run_ && !same_sandbox) {
+    stop();
+  } else if (run_ && !same_limits) {
+    PADDOCK_CHECK(run_->cgroup().set_limits(cgroup_limits(plan.limits)));
+  }
+  return !same_sandbox || !same_limits;
+}
+
+void Tenant::left_over_gone() {
+  left_over_ = false;
+  // Told anew even if nothing seems changed: a connection may have come while nobody watched.
+  update_gateway();
+}
+
+void Tenant::retire() {
+  retired_ = true;
+  if (timer_) timer_->cancel();
+  if (frozen_ && run_) {
+    kill();  // what is frozen cannot finish anything
+  } else {
+    stop();
+  }
+}
+
+}  // namespace paddock::supervisor

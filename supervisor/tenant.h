@@ -1,0 +1,120 @@
+// A tenant as the supervisor runs it: whether a sandbox exists, should exist or may not, and what the gateway
+// does with the tenant's socket meanwhile.
+//
+// The table of states and events is the class's switch in tenant.cc:
+//   kIdle      no process            wake, start -> kStarting
+//   kStarting  keeper being cloned   ready -> kRunning; failure -> kWaiting
+//   kRunning   workers accept        idle, stop -> kStopping; crash -> kIdle, or kWaiting after a short life
+//   kStopping  draining or killed    end -> kIdle
+//   kWaiting   back-off              timer -> kIdle
+// A block, a freeze or a problem of the config (no such user) lies over the state: the gateway then refuses.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+
+#include "cgroups/hierarchy.h"
+#include "policies/config.h"
+#include "supervisor/back_off.h"
+#include "supervisor/block_list.h"
+#include "supervisor/gateway.h"
+#include "supervisor/run.h"
+
+namespace paddock::supervisor {
+
+// What every tenant uses. Outlives them.
+struct Services {
+  boost::asio::io_context &io;
+  const policies::Runtime &runtime;
+  cgroups::Hierarchy &cgroups;
+  BlockList &blocks;
+  Gateway &gateway;
+  Zygote &zygote;
+};
+
+class Tenant {
+ public:
+  enum class State { kIdle, kStarting, kRunning, kStopping, kWaiting };
+
+  // config: has a tenant of that name. listener: the tenant's listening socket at socket_path.
+  Tenant(Services &services, std::uint32_t number, const std::string &name,
+         std::shared_ptr<const policies::Config> config, UniqueFd listener, std::string socket_path);
+  Tenant(const Tenant &) = delete;
+  Tenant &operator=(const Tenant &) = delete;
+
+  // Tells a gateway that knows nothing about this tenant.
+  void introduce_to_gateway();
+
+  // A connection waits.
+  void wake();
+  // By the admin's order. Errors say why not.
+  Result<void> start();
+  void stop();
+  void restart();  // stops, and starts again once it has
+  void kill();
+  Result<void> freeze();
+  Result<void> thaw();
+  Result<void> block(Block block);
+  Result<void> unblock();
+  // New settings, of a config that still has this tenant. Limits change live; what a running sandbox was made
+  // from changes by letting it drain.
+  // The value: whether anything changed. An Error: the kernel refused a limit, and the old ones hold.
+  [[nodiscard]] Result<bool> reconfigure(std::shared_ptr<const policies::Config> config);
+  // A sandbox of a dead run is still finishing requests: no other is started until left_over_gone().
+  void hold_for_left_over() { left_over_ = true; }
+  void left_over_gone();
+  // For the end of the program, or of the tenant: drains, starts nothing any more.
+  void retire();
+
+  [[nodiscard]] std::uint32_t number() const { return number_; }
+  [[nodiscard]] const policies::Tenant &settings() const { return *settings_; }
+  [[nodiscard]] const policies::Plan &plan() const { return *plan_; }
+  [[nodiscard]] const std::string &socket_path() const { return socket_path_; }
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] const Run *run() const { return run_.get(); }
+  [[nodiscard]] const Block *block_in_force() const { return services_.blocks.find(settings_->name); }
+  [[nodiscard]] bool frozen() const { return frozen_; }
+  [[nodiscard]] const std::string &last_failure() const { return last_failure_; }
+  // Answered by its sandboxes since the supervisor started, as their scoreboards say: untrusted.
+  [[nodiscard]] std::uint64_t requests() const;
+  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+  void count_refused(std::uint64_t requests) { refused_ += requests; }
+
+ private:
+  Result<void> try_start();
+  void run_ended(const RunEnd &end);
+  void fail_start(const std::string &why);
+  void become(State state);
+  void update_gateway();
+  void watch_block_end();
+  [[nodiscard]] bool refuses() const;
+  [[nodiscard]] gateway_link::Mode gateway_mode() const;
+  [[nodiscard]] gateway_link::Refusal refusal() const;
+
+  Services &services_;
+  std::uint32_t number_;
+  std::shared_ptr<const policies::Config> config_;
+  const policies::Tenant *settings_;  // in config_
+  const policies::Plan *plan_;        // in config_
+  UniqueFd listener_;
+  std::string socket_path_;
+  State state_ = State::kIdle;
+  bool frozen_ = false;
+  bool left_over_ = false;
+  bool retired_ = false;
+  std::shared_ptr<Run> run_;
+  BackOff back_off_;
+  std::unique_ptr<boost::asio::steady_timer>
+      timer_;  // of kWaiting; made when first needed: most tenants idle
+  std::unique_ptr<boost::asio::steady_timer> block_timer_;  // of a block with an end
+  std::string last_failure_;
+  std::uint64_t refused_ = 0;
+  std::uint64_t past_requests_ = 0;  // of runs that have ended
+  bool start_after_stop_ = false;
+  gateway_link::Mode told_mode_ = gateway_link::Mode::kWatch;
+  std::string told_reason_;
+};
+
+}  // namespace paddock::supervisor

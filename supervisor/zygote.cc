@@ -1,0 +1,107 @@
+#include "supervisor/zygote.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+
+namespace paddock::supervisor {
+
+Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
+    : stray_timer_(io),
+      program_(
+          io, "paddock-php zygote", std::move(options),
+          {.on_packet = [this](Packet &packet) { on_packet(packet); }, .on_down = [this] { on_down(); }}) {}
+
+void Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks) {
+  const std::uint32_t tenant = spawn.tenant;
+  auto &pending = pending_[tenant];
+  pending = {std::move(spawn), std::move(fds), std::move(callbacks)};
+  if (up_) send(pending);
+}
+
+void Zygote::send(Pending &pending) {
+  std::vector<BorrowedFd> fds;
+  for (const auto &fd : pending.fds) fds.push_back(fd.borrow());
+  pending.sent = true;
+  program_.link()->send(pending.spawn, fds);
+  pending.fds.clear();
+}
+
+void Zygote::on_packet(Packet &packet) {
+  const auto take = [this](std::uint32_t tenant) {
+    auto node = pending_.extract(tenant);
+    return node.empty() ? SpawnCallbacks{} : std::move(node.mapped().callbacks);
+  };
+  switch (packet.type()) {
+    case zygote_link::Hello::kType: {
+      const auto hello = packet.as<zygote_link::Hello>();
+      if (!hello) break;
+      php_version_ = hello->php_version;
+      log::info("the zygote is ready: PHP " + php_version_ + ", initialised in " +
+                std::to_string(hello->started_in_us / 1000) + " ms");
+      up_ = true;
+      for (auto &[tenant, pending] : pending_)
+        if (!pending.sent) send(pending);
+      return;
+    }
+    case zygote_link::Spawned::kType: {
+      const auto spawned = packet.as<zygote_link::Spawned>();
+      if (!spawned || packet.fds.size() != 1) break;
+      Child keeper(static_cast<pid_t>(spawned->pid), std::move(packet.fds.front()));
+      if (const auto callbacks = take(spawned->tenant); callbacks.on_spawned) {
+        callbacks.on_spawned(std::move(keeper));
+      } else {
+        [[maybe_unused]] const auto killed = keeper.signal(SIGKILL);  // nobody waits for it any more
+        reap_strays(5);
+      }
+      return;
+    }
+    case zygote_link::SpawnFailed::kType: {
+      const auto failed = packet.as<zygote_link::SpawnFailed>();
+      if (!failed) break;
+      if (const auto callbacks = take(failed->tenant); callbacks.on_failed)
+        callbacks.on_failed(errno_error(failed->step, failed->error));
+      return;
+    }
+    default:
+      break;
+  }
+  log::warning("the zygote sent a malformed message of type " + std::to_string(packet.type()));
+}
+
+void Zygote::on_down() {
+  up_ = false;
+  // What it was asked and did not answer is lost; what it was not yet asked waits for the next one.
+  std::vector<SpawnCallbacks> lost;
+  for (auto it = pending_.begin(); it != pending_.end();) {
+    if (it->second.sent) {
+      lost.push_back(std::move(it->second.callbacks));
+      it = pending_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  for (const auto &callbacks : lost)
+    callbacks.on_failed(Error{"the zygote ended while it cloned the sandbox"});
+  if (!lost.empty()) reap_strays(5);
+}
+
+// A keeper that was cloned without our having learned its pidfd is our child all the same. Its link has
+// closed, so it ends; it raises no SIGCHLD (clone3 with CLONE_PARENT has no exit signal), so we look for it a
+// few times.
+void Zygote::reap_strays(int rounds) {
+  if (rounds == 0) return;
+  stray_timer_.expires_after(std::chrono::seconds(1));
+  stray_timer_.async_wait([this, rounds](const boost::system::error_code &error) {
+    if (error) return;
+    // __WCLONE: only children without an exit signal, so never our helper programs. A keeper that is known
+    // may be reaped here before its own watch does it; WNOWAIT first would show the same one for ever. Its
+    // watch then sees ECHILD and treats it as ended.
+    while (::waitpid(-1, nullptr, WNOHANG | static_cast<int>(__WCLONE)) > 0) {
+    }
+    reap_strays(rounds - 1);
+  });
+}
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,59 @@
+// The supervisor's view of the zygote: the program that sandboxes are cloned from.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "protocols/zygote_link/zygote_link.h"
+#include "supervisor/helper_program.h"
+
+namespace paddock::supervisor {
+
+// What came of a spawn. Exactly one of the two is called, once, and never from inside request().
+struct SpawnCallbacks {
+  std::function<void(Child keeper)> on_spawned;
+  std::function<void(const Error &error)> on_failed;
+};
+
+class Zygote {
+ public:
+  Zygote(boost::asio::io_context &io, SpawnOptions options);
+
+  void start() { program_.start(); }
+  void stop() { program_.stop(); }
+
+  // Has a keeper cloned for spawn.tenant. While the zygote is down the request waits for it. The descriptors
+  // are in the order of zygote_link::SpawnFd and become the zygote's.
+  void request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks);
+  // Forgets a request: no call-back comes. A keeper that is cloned all the same is killed.
+  void forget(std::uint32_t tenant) { pending_.erase(tenant); }
+
+  [[nodiscard]] const HelperProgram &program() const { return program_; }
+  [[nodiscard]] const std::string &php_version() const { return php_version_; }
+
+ private:
+  struct Pending {
+    zygote_link::Spawn spawn;
+    std::vector<UniqueFd> fds;
+    SpawnCallbacks callbacks;
+    bool sent = false;
+  };
+
+  void send(Pending &pending);
+  void on_packet(Packet &packet);
+  void on_down();
+  void reap_strays(int rounds);
+
+  boost::asio::steady_timer stray_timer_;
+  std::map<std::uint32_t, Pending> pending_;
+  std::string php_version_;
+  bool up_ = false;
+  HelperProgram program_;
+};
+
+}  // namespace paddock::supervisor
