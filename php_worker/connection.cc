@@ -1,0 +1,322 @@
+#include "php_worker/connection.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "php_worker/patience.h"
+#include "protocols/fastcgi/record.h"
+
+namespace paddock::php_worker {
+namespace {
+
+using Event = fastcgi::RequestAssembler::Event;
+
+// 16 records of a big write go out in one sendmsg(2).
+constexpr std::size_t kRecordsPerSend = 16;
+
+// Waits for `events` until the deadline; false: it has passed.
+bool wait_for(int fd, short events, std::chrono::steady_clock::time_point deadline) {
+  for (;;) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd entry{fd, events, 0};
+    const int ready = ::poll(&entry, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+    if (ready > 0) return true;
+    if (ready == 0) return false;
+    if (errno != EINTR) return true;  // the next read or write reports it
+  }
+}
+
+}  // namespace
+
+Connection::Connection()
+    : input_(std::make_unique<std::uint8_t[]>(kInputSize)), output_(std::make_unique<char[]>(kOutputSize)) {}
+
+void Connection::adopt(int fd) {
+  fd_ = fd;
+  rest_ = {};
+  body_ = {};
+  assembler_.reset();
+  output_size_ = 0;
+  record_open_ = false;
+  finished_ = false;
+  gone_ = false;
+  end_seen_ = false;
+  sent_ = false;
+  problem_ = {};
+}
+
+Connection::Received Connection::receive(Clock::time_point deadline) {
+  if (end_seen_) return Received::kEnd;
+  for (;;) {
+    const ssize_t got = ::recv(fd_, input_.get(), kInputSize, MSG_DONTWAIT);
+    if (got > 0) {
+      rest_ = {input_.get(), static_cast<std::size_t>(got)};
+      return Received::kBytes;
+    }
+    if (got == 0) {
+      end_seen_ = true;
+      return Received::kEnd;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) {
+      end_seen_ = true;
+      return Received::kFailed;
+    }
+    if (!wait_for(fd_, POLLIN, deadline)) return Received::kTimeout;
+  }
+}
+
+Connection::Arrival Connection::read_request() {
+  const Clock::time_point deadline = Clock::now() + kParamsPatience;
+  const auto broken = [this](std::string_view what) {
+    problem_ = what;
+    return Arrival::kBroken;
+  };
+  const auto answer = [this] {
+    const std::span<const std::uint8_t> bytes = assembler_.data();
+    iovec piece{const_cast<std::uint8_t *>(bytes.data()), bytes.size()};
+    return send_pieces(&piece, 1);
+  };
+  for (;;) {
+    switch (assembler_.next(rest_)) {
+      case Event::kParamsComplete:
+        return Arrival::kRequest;
+      case Event::kReply:
+        if (!answer()) return Arrival::kNothing;
+        break;
+      case Event::kRefused:
+        answer();
+        return broken("a request for a role other than Responder");
+      case Event::kAbort:
+        finish();
+        return Arrival::kNothing;
+      case Event::kError:
+        return broken(assembler_.error());
+      case Event::kStdin:
+      case Event::kStdinEnd:
+        break;  // not before the params, which the assembler sees to
+      case Event::kNeedMore:
+        switch (receive(deadline)) {
+          case Received::kBytes:
+            break;
+          case Received::kTimeout:
+            return assembler_.idle() ? Arrival::kNothing : broken("the params did not come in time");
+          case Received::kEnd:
+          case Received::kFailed:
+            return assembler_.idle() ? Arrival::kNothing
+                                     : broken("the client went in the middle of the params");
+        }
+    }
+  }
+}
+
+std::size_t Connection::read_body(char *to, std::size_t size) {
+  std::size_t filled = 0;
+  while (filled < size) {
+    if (!body_.empty()) {
+      const std::size_t taken = std::min(size - filled, body_.size());
+      std::memcpy(to + filled, body_.data(), taken);
+      body_ = body_.subspan(taken);
+      filled += taken;
+      continue;
+    }
+    if (fd_ < 0 || gone_ || !problem_.empty() || assembler_.stdin_ended()) break;
+    switch (assembler_.next(rest_)) {
+      case Event::kStdin:
+        body_ = assembler_.data();
+        break;
+      case Event::kStdinEnd:
+        break;
+      case Event::kAbort:
+        gone_ = true;
+        problem_ = "the web server aborted the request";
+        break;
+      case Event::kReply:
+      case Event::kRefused: {
+        // The reply must not land inside an open record.
+        const std::span<const std::uint8_t> bytes = assembler_.data();
+        if (send_buffered()) {
+          iovec piece{const_cast<std::uint8_t *>(bytes.data()), bytes.size()};
+          send_pieces(&piece, 1);
+        }
+        break;
+      }
+      case Event::kError:
+        problem_ = assembler_.error();
+        break;
+      case Event::kParamsComplete:
+        break;
+      case Event::kNeedMore:
+        switch (receive(Clock::now() + kBodyPatience)) {
+          case Received::kBytes:
+            break;
+          case Received::kTimeout:
+            problem_ = "the body did not come in time";
+            break;
+          case Received::kEnd:
+          case Received::kFailed:
+            problem_ = "the client went in the middle of the body";
+            break;
+        }
+    }
+  }
+  return filled;
+}
+
+void Connection::open_record() {
+  record_at_ = output_size_;
+  record_open_ = true;
+  output_size_ += fastcgi::kHeaderSize;
+}
+
+void Connection::close_record() {
+  if (!record_open_) return;
+  record_open_ = false;
+  const std::size_t content = output_size_ - record_at_ - fastcgi::kHeaderSize;
+  if (content == 0) {
+    output_size_ = record_at_;
+    return;
+  }
+  const auto header = fastcgi::format_header(fastcgi::Type::kStdout, assembler_.request_id(), content);
+  std::memcpy(output_.get() + record_at_, header.data(), header.size());
+}
+
+bool Connection::write(const char *data, std::size_t size) {
+  if (finished_) return true;
+  if (gone_ || fd_ < 0) return false;
+  const std::size_t needed = size + (record_open_ ? 0 : fastcgi::kHeaderSize);
+  // END_REQUEST must always fit behind, so that a small answer is one send.
+  if (needed <= kOutputSize - fastcgi::kEndRequestSize - output_size_) {
+    if (!record_open_) open_record();
+    std::memcpy(output_.get() + output_size_, data, size);
+    output_size_ += size;
+    return true;
+  }
+  close_record();
+  std::array<fastcgi::HeaderBytes, kRecordsPerSend> headers;
+  std::array<iovec, 2 * kRecordsPerSend + 1> pieces;
+  while (size > 0) {
+    std::size_t count = 0;
+    if (output_size_ > 0) pieces[count++] = {output_.get(), output_size_};
+    for (std::size_t i = 0; i < kRecordsPerSend && size > 0; ++i) {
+      const std::size_t piece = std::min(size, fastcgi::kMaxAlignedContent);
+      headers[i] = fastcgi::format_header(fastcgi::Type::kStdout, assembler_.request_id(), piece);
+      pieces[count++] = {headers[i].data(), headers[i].size()};
+      pieces[count++] = {const_cast<char *>(data), piece};
+      data += piece;
+      size -= piece;
+    }
+    output_size_ = 0;
+    if (!send_pieces(pieces.data(), count)) return false;
+  }
+  return true;
+}
+
+bool Connection::send_pieces(iovec *pieces, std::size_t count) {
+  if (gone_ || fd_ < 0) return false;
+  sent_ = true;
+  while (count > 0) {
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN && wait_for(fd_, POLLOUT, Clock::now() + kWritePatience)) continue;
+      gone_ = true;
+      return false;
+    }
+    auto left = static_cast<std::size_t>(sent);
+    while (count > 0 && left >= pieces->iov_len) {
+      left -= pieces->iov_len;
+      ++pieces;
+      --count;
+    }
+    if (count > 0) {
+      pieces->iov_base = static_cast<char *>(pieces->iov_base) + left;
+      pieces->iov_len -= left;
+    }
+  }
+  return true;
+}
+
+bool Connection::send_buffered() {
+  close_record();
+  if (output_size_ == 0) return !gone_;
+  iovec piece{output_.get(), output_size_};
+  output_size_ = 0;
+  return send_pieces(&piece, 1);
+}
+
+void Connection::look_for_abort() {
+  if (end_seen_ || !body_.empty() || !problem_.empty()) return;
+  if (rest_.empty()) {
+    const ssize_t got = ::recv(fd_, input_.get(), kInputSize, MSG_DONTWAIT);
+    if (got < 0) return;
+    // A peer that only shut its writing side down may still read; one that is gone fails the next send.
+    if (got == 0) {
+      end_seen_ = true;
+      return;
+    }
+    rest_ = {input_.get(), static_cast<std::size_t>(got)};
+  }
+  switch (assembler_.next(rest_)) {
+    case Event::kAbort:
+      gone_ = true;
+      break;
+    case Event::kStdin:
+      body_ = assembler_.data();
+      break;
+    default:
+      break;
+  }
+}
+
+bool Connection::flush() {
+  if (finished_) return true;
+  if (fd_ < 0) return false;
+  const bool first = !sent_;
+  if (!send_buffered()) return false;
+  if (!first) look_for_abort();
+  return !gone_;
+}
+
+void Connection::finish() {
+  if (finished_ || fd_ < 0) return;
+  finished_ = true;
+  close_record();
+  const auto end =
+      fastcgi::format_end_request(assembler_.request_id(), fastcgi::ProtocolStatus::kRequestComplete);
+  std::memcpy(output_.get() + output_size_, end.data(), end.size());
+  output_size_ += end.size();
+  iovec piece{output_.get(), output_size_};
+  output_size_ = 0;
+  send_pieces(&piece, 1);
+}
+
+void Connection::close() {
+  if (fd_ < 0) return;
+  if (finished_ && !gone_ && problem_.empty()) {
+    const Clock::time_point deadline = Clock::now() + kLingerPatience;
+    while (!assembler_.stdin_ended()) {
+      const Event event = assembler_.next(rest_);
+      if (event == Event::kError || event == Event::kAbort) break;
+      if (event == Event::kNeedMore && receive(deadline) != Received::kBytes) break;
+      // A flood that never ends is cut too.
+      if (Clock::now() > deadline) break;
+    }
+  }
+  ::close(fd_);
+  fd_ = -1;
+  rest_ = {};
+  body_ = {};
+}
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,94 @@
+// One accepted FastCGI connection and the one request that it carries.
+//
+// Written for few system calls: a request that comes in one piece and an answer below kOutputSize cost one
+// recv(2) and one send(2). The buffers live as long as the object, which serves one connection after the
+// other. A connection is closed after its answer even where the web server asked to keep it (FastCGI 1.0, 3.5
+// leaves that to the application): a kept and idle connection would pin a worker.
+//
+// No destructor needs to run while a request is served: PHP may longjmp(3) over callers of everything here.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "protocols/fastcgi/request_assembler.h"
+
+namespace paddock::php_worker {
+
+class Connection {
+ public:
+  static constexpr std::size_t kInputSize = 64 * 1024;
+  static constexpr std::size_t kOutputSize = 32 * 1024;
+
+  enum class Arrival : std::uint8_t {
+    kRequest,  // params() hold
+    kNothing,  // the peer went without a request, or had only questions, which were answered
+    kBroken,   // problem() says what the peer did
+  };
+
+  Connection();
+
+  // Takes over an accepted socket (blocking or not).
+  void adopt(int fd);
+  // Until the params are complete; waits kParamsPatience at most.
+  Arrival read_request();
+  [[nodiscard]] std::span<const std::uint8_t> params() const { return assembler_.params(); }
+
+  // Fills `to` with the body's next bytes; fewer than asked only at its end, whatever the reason (problem()).
+  std::size_t read_body(char *to, std::size_t size);
+  [[nodiscard]] bool body_complete() const { return assembler_.stdin_ended() && body_.empty(); }
+
+  // Part of the answer, headers included: buffered, or sent together with what is buffered. False: the peer
+  // is gone.
+  bool write(const char *data, std::size_t size);
+  // Sends what is buffered and looks whether the web server has aborted the request.
+  bool flush();
+  // Ends the answer: END_REQUEST, in the same send as what was still buffered. More writes are ignored.
+  void finish();
+  // Reads what the peer still sends, and closes. Who closes with the peer's empty STDIN record unread makes
+  // its write fail with EPIPE, and mod_proxy_fcgi then throws a complete answer away.
+  void close();
+
+  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+  [[nodiscard]] bool finished() const { return finished_; }
+  // The peer cannot or will not take the answer: it closed, aborted, or did not read for kWritePatience.
+  [[nodiscard]] bool peer_gone() const { return gone_; }
+  // What the peer did wrong, empty if nothing.
+  [[nodiscard]] std::string_view problem() const { return problem_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  enum class Received : std::uint8_t { kBytes, kEnd, kTimeout, kFailed };
+
+  Received receive(Clock::time_point deadline);
+  void open_record();
+  void close_record();
+  bool send_pieces(iovec *pieces, std::size_t count);
+  bool send_buffered();
+  void look_for_abort();
+
+  int fd_ = -1;
+  std::unique_ptr<std::uint8_t[]> input_;
+  std::span<const std::uint8_t> rest_;  // received, not yet taken apart
+  std::span<const std::uint8_t> body_;  // a piece of the body that PHP has not read, inside input_
+  fastcgi::RequestAssembler assembler_;
+
+  std::unique_ptr<char[]> output_;
+  std::size_t output_size_ = 0;
+  std::size_t record_at_ = 0;  // where the open STDOUT record's header is, while record_open_
+  bool record_open_ = false;
+
+  bool finished_ = false;
+  bool gone_ = false;
+  bool end_seen_ = false;  // recv returned 0
+  bool sent_ = false;      // a part of the answer is on its way
+  std::string_view problem_;
+};
+
+}  // namespace paddock::php_worker

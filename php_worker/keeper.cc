@@ -1,0 +1,395 @@
+#include "php_worker/keeper.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <ctime>
+#include <optional>
+
+#include "base/event_loop.h"
+#include "php_worker/log_relay.h"
+#include "php_worker/pool_control.h"
+#include "php_worker/sapi.h"
+#include "php_worker/title.h"
+#include "php_worker/worker_pool.h"
+#include "protocols/keeper_link/keeper_link.h"
+#include "protocols/scoreboard/scoreboard.h"
+
+namespace paddock::php_worker {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = EventLoop::Clock;
+
+// A connection that has waited so long while everybody was busy is worth a worker.
+constexpr auto kGrowthGrace = 1ms;
+// Until the keeper wants to hear of the last free place again: after a new worker, and after a false alarm.
+constexpr auto kAfterGrowth = 5ms;
+constexpr auto kAfterFalseAlarm = 50ms;
+// A worker too many is retired when so many looks in a row found somebody idle.
+constexpr auto kSurplusLook = 1s;
+constexpr int kSurplusLooks = 5;
+// Signals to ending workers are repeated (WorkerPool::wake_ending()).
+constexpr auto kWakeEvery = 5ms;
+constexpr auto kPatienceWithoutDrain = 10s;
+// Workers that die young: the first is replaced at once, then ever later.
+constexpr auto kYoung = 1s;
+constexpr auto kFirstBackOff = 50ms;
+constexpr auto kLongestBackOff = 5s;
+constexpr auto kForgetDeaths = 10s;
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+class Keeper {
+ public:
+  Keeper(KeeperOptions &options, EventLoop &loop, scoreboard::Board *board, PoolControl *control,
+         UniqueFd growth, UniqueFd signals)
+      : options_(options),
+        loop_(loop),
+        board_(board),
+        control_(control),
+        growth_(std::move(growth)),
+        signals_(std::move(signals)),
+        relay_(loop, std::move(options.log)),
+        pool_({options.name, options.listen, growth_, board, control, options.php_fds}) {}
+
+  int run() {
+    control_->requests_per_worker.store(options_.requests_per_worker, std::memory_order_relaxed);
+    if (const auto watched = watch_all(); !watched) {
+      fail(watched.error());
+      return 1;
+    }
+    for (std::uint16_t i = 0; i < options_.workers_start; ++i) start_worker();
+    if (pool_.empty()) return 1;  // fail() has told
+    tell_ready();
+    want_growth_after(0ms);
+    expect_idleness(std::chrono::milliseconds(options_.idle_ms));
+    if (const auto ran = loop_.run(); !ran) {
+      relay_.note(ran.error().message());
+      pool_.kill_all();
+      return 1;
+    }
+    return 0;
+  }
+
+  void refused_ini(const std::string &name) { relay_.note("PHP refuses the plan's ini entry " + name); }
+
+ private:
+  Result<void> watch_all() {
+    PADDOCK_CHECK(loop_.watch(growth_, EPOLLIN, [this](std::uint32_t) { growth_event(); }));
+    PADDOCK_CHECK(loop_.watch(signals_, EPOLLIN, [this](std::uint32_t) { signal_event(); }));
+    if (!options_.link.valid()) return {};
+    PADDOCK_CHECK(options_.link.set_nonblocking(true));
+    return loop_.watch(options_.link.fd(), EPOLLIN, [this](std::uint32_t) { link_event(); });
+  }
+
+  void fail(const Error &error) {
+    relay_.note(error.message());
+    if (options_.link.valid()) [[maybe_unused]]
+      const auto sent = options_.link.send(keeper_link::Failed{error.attempt, error.code});
+  }
+
+  template <typename Message>
+  void tell(const Message &message) {
+    if (!options_.link.valid()) return;
+    // A supervisor that is away or slow is no reason to stop serving: its end of the link tells when it is
+    // gone.
+    [[maybe_unused]] const auto sent = options_.link.send(message);
+  }
+
+  void tell_ready() {
+    if (options_.cloned_ns == 0) return;
+    keeper_link::Ready ready;
+    ready.view_us = options_.view_us;
+    ready.total_us = static_cast<std::uint32_t>((monotonic_ns() - options_.cloned_ns) / 1000);
+    tell(ready);
+  }
+
+  bool start_worker() {
+    auto started = pool_.start();
+    if (!started) {
+      relay_.note(started.error().message());
+      if (pool_.empty()) fail(started.error());
+      return false;
+    }
+    if (const auto added = relay_.add(std::move(started->errors), started->pid); !added)
+      relay_.note(added.error().message());
+    if (pool_.serving() > options_.workers_start && !looking_for_surplus_) look_for_surplus();
+    return true;
+  }
+
+  // Growing: a worker that takes the last free place says so by the eventfd (when asked to); only while
+  // everybody is busy does the keeper watch the listening socket; a connection that still waits after the
+  // grace gets a new worker.
+  void growth_event() {
+    std::uint64_t ignored = 0;
+    [[maybe_unused]] const ssize_t got = ::read(growth_.get(), &ignored, sizeof ignored);
+    consider_growth();
+  }
+
+  [[nodiscard]] bool may_grow() const { return !draining_ && pool_.serving() < options_.workers_max; }
+  [[nodiscard]] bool all_busy() const { return pool_.busy() >= pool_.serving(); }
+
+  void consider_growth() {
+    if (!may_grow() || watching_listen_ || growth_timer_) return;
+    if (!all_busy()) return want_growth_after(kAfterFalseAlarm);
+    const auto watched = loop_.watch(options_.listen, EPOLLIN, [this](std::uint32_t) {
+      loop_.unwatch(options_.listen);
+      watching_listen_ = false;
+      growth_timer_ = loop_.after(kGrowthGrace, [this] {
+        growth_timer_.reset();
+        grow_if_pressed();
+      });
+    });
+    watching_listen_ = watched.ok();
+    if (!watched) relay_.note(watched.error().message());
+  }
+
+  void grow_if_pressed() {
+    if (!may_grow()) return;
+    pollfd entry{options_.listen.get(), POLLIN, 0};
+    const bool waiting = ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLIN) != 0;
+    const bool grown = waiting && all_busy() && Clock::now() >= not_before_ && start_worker();
+    want_growth_after(grown ? kAfterGrowth : kAfterFalseAlarm);
+  }
+
+  void want_growth_after(Clock::duration pause) {
+    if (!may_grow() || growth_timer_) return;
+    growth_timer_ = loop_.after(pause, [this] {
+      growth_timer_.reset();
+      control_->growth_wanted.store(1, std::memory_order_relaxed);
+      // Whoever took the last place before this store has not said so.
+      if (all_busy()) consider_growth();
+    });
+  }
+
+  void look_for_surplus() {
+    looking_for_surplus_ = true;
+    loop_.after(kSurplusLook, [this] {
+      looking_for_surplus_ = false;
+      if (draining_ || pool_.serving() <= options_.workers_start) {
+        idle_looks_ = 0;
+        return;
+      }
+      idle_looks_ = all_busy() ? 0 : idle_looks_ + 1;
+      if (idle_looks_ >= kSurplusLooks && pool_.retire_one()) {
+        idle_looks_ = kSurplusLooks - 1;
+        wake_ending();
+        want_growth_after(kAfterFalseAlarm);
+      }
+      look_for_surplus();
+    });
+  }
+
+  void wake_ending() {
+    if (waking_) return;
+    if (!pool_.somebody_is_ending() && !draining_) return;
+    pool_.wake_ending();
+    waking_ = true;
+    loop_.after(kWakeEvery, [this] {
+      waking_ = false;
+      wake_ending();
+    });
+  }
+
+  void signal_event() {
+    signalfd_siginfo info{};
+    while (::read(signals_.get(), &info, sizeof info) == sizeof info)
+      if (info.ssi_signo != SIGCHLD) drain(draining_ ? 0ms : kPatienceWithoutDrain);
+    bool more = true;
+    while (more)
+      if (const auto ended = pool_.reap(more); ended) worker_ended(*ended);
+    if (draining_ && pool_.empty()) loop_.stop();
+  }
+
+  void worker_ended(const WorkerPool::Ended &ended) {
+    relay_.worker_ended(ended.pid);
+    if (draining_) return;
+    Clock::duration delay{};
+    if (!ended.expected) {
+      relay_.note("worker " + std::to_string(ended.pid) + " died: " + ended.status.to_string());
+      tell(keeper_link::WorkerDied{ended.status.signaled, static_cast<std::uint8_t>(ended.status.code)});
+      delay = back_off(ended.lived);
+    }
+    if (pool_.serving() < options_.workers_start) {
+      replace_after(delay);
+    } else {
+      not_before_ = std::max(not_before_, Clock::now() + delay);
+      want_growth_after(kAfterGrowth);
+    }
+  }
+
+  Clock::duration back_off(Clock::duration lived) {
+    const auto now = Clock::now();
+    if (now - last_young_death_ > kForgetDeaths) young_deaths_ = 0;
+    if (lived >= kYoung) return {};
+    last_young_death_ = now;
+    const int doublings = std::min(young_deaths_++ - 1, 8);
+    if (doublings < 0) return {};
+    return std::min<Clock::duration>(kFirstBackOff * (1 << doublings), kLongestBackOff);
+  }
+
+  void replace_after(Clock::duration delay) {
+    if (delay > Clock::duration::zero()) {
+      relay_.note("the next worker is started in " +
+                  std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
+                  " ms");
+    }
+    loop_.after(delay, [this] {
+      if (draining_ || pool_.serving() >= options_.workers_start) return;
+      if (!start_worker()) replace_after(kLongestBackOff);
+    });
+  }
+
+  void link_event() {
+    for (;;) {
+      auto received = options_.link.receive();
+      if (!received) {
+        if (received.error().code == EAGAIN) return;
+        relay_.note(received.error().message());
+        return end_of_link();
+      }
+      if (!*received) return end_of_link();
+      take(**received);
+    }
+  }
+
+  void end_of_link() {
+    loop_.unwatch(options_.link.fd());
+    options_.link.close();
+    drain(kPatienceWithoutDrain);
+  }
+
+  void take(const Packet &packet) {
+    if (packet.type() == keeper_link::Drain::kType) {
+      if (const auto message = packet.as<keeper_link::Drain>(); message)
+        return drain(std::chrono::milliseconds(message->patience_ms));
+    } else if (packet.type() == keeper_link::SetLimits::kType) {
+      if (const auto message = packet.as<keeper_link::SetLimits>(); message) return set_limits(*message);
+    }
+    relay_.note("a message of the supervisor that this keeper does not understand");
+  }
+
+  void set_limits(const keeper_link::SetLimits &limits) {
+    options_.workers_max = std::clamp<std::uint16_t>(limits.workers_max, 1, scoreboard::kMaxWorkers);
+    control_->requests_per_worker.store(limits.requests_per_worker, std::memory_order_relaxed);
+    while (pool_.serving() > options_.workers_max && pool_.retire_one()) {
+    }
+    wake_ending();
+    want_growth_after(0ms);
+    if (options_.idle_ms != limits.idle_ms) {
+      options_.idle_ms = limits.idle_ms;
+      if (idle_timer_) loop_.cancel(*idle_timer_);
+      expect_idleness(std::chrono::milliseconds(options_.idle_ms));
+    }
+  }
+
+  void expect_idleness(Clock::duration after) {
+    if (options_.idle_ms == 0) return;
+    idle_timer_ = loop_.after(after, [this] { look_for_idleness(); });
+  }
+
+  void look_for_idleness() {
+    const auto wanted = std::chrono::milliseconds(options_.idle_ms);
+    const std::uint64_t last = board_->last_end_ns.load(std::memory_order_relaxed);
+    const std::uint64_t now = monotonic_ns();
+    if (pool_.busy() > 0) return expect_idleness(wanted);
+    const std::chrono::nanoseconds quiet(last == 0 || last > now ? wanted.count() * 1'000'000
+                                                                 : static_cast<std::int64_t>(now - last));
+    if (quiet < wanted) return expect_idleness(wanted - quiet);
+    keeper_link::Idle idle;
+    idle.requests = board_->requests.load(std::memory_order_relaxed);
+    tell(idle);
+    expect_idleness(wanted);
+  }
+
+  void drain(Clock::duration patience) {
+    if (!draining_) {
+      draining_ = true;
+      control_->draining.store(1, std::memory_order_relaxed);
+      if (watching_listen_) loop_.unwatch(options_.listen);
+      wake_ending();
+    }
+    if (kill_timer_) loop_.cancel(*kill_timer_);
+    kill_timer_ = loop_.after(patience, [this] {
+      relay_.note("requests did not end in time: their workers are killed");
+      pool_.kill_all();
+    });
+    if (pool_.empty()) loop_.stop();
+  }
+
+  KeeperOptions &options_;
+  EventLoop &loop_;
+  scoreboard::Board *board_;
+  PoolControl *control_;
+  UniqueFd growth_;
+  UniqueFd signals_;
+  LogRelay relay_;
+  WorkerPool pool_;
+
+  bool draining_ = false;
+  bool watching_listen_ = false;
+  bool waking_ = false;
+  bool looking_for_surplus_ = false;
+  int idle_looks_ = 0;
+  int young_deaths_ = 0;
+  Clock::time_point last_young_death_;
+  Clock::time_point not_before_;
+  std::optional<EventLoop::TimerId> growth_timer_;
+  std::optional<EventLoop::TimerId> idle_timer_;
+  std::optional<EventLoop::TimerId> kill_timer_;
+};
+
+// Blocks the signals and returns what they are read from.
+Result<UniqueFd> take_signals(bool all) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  if (all)
+    for (const int number : {SIGTERM, SIGINT, SIGQUIT}) sigaddset(&set, number);
+  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return errno_error("block signals");
+  UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return errno_error("signalfd");
+  return fd;
+}
+
+Result<int> keep(KeeperOptions &options) {
+  set_title("paddock: keeper ", options.name);
+  PADDOCK_TRY(UniqueFd signals, take_signals(options.take_signals));
+  PADDOCK_TRY(scoreboard::MappedBoard board, scoreboard::MappedBoard::map(options.board, true));
+  options.board.reset();
+  PADDOCK_TRY(PoolControl *const control, PoolControl::create());
+  PADDOCK_TRY(EventLoop loop, EventLoop::create());
+  UniqueFd growth(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!growth.valid()) return errno_error("eventfd");
+  set_pool_view({options.name, options.workers_max, monotonic_ns(), board.get()});
+  Keeper keeper(options, loop, board.get(), control, std::move(growth), std::move(signals));
+  for (const std::string &name : options.refused_ini) keeper.refused_ini(name);
+  return keeper.run();
+}
+
+}  // namespace
+
+int run_keeper(KeeperOptions options) {
+  const auto status = keep(options);
+  if (status) return *status;
+  if (options.link.valid()) [[maybe_unused]]
+    const auto sent = options.link.send(keeper_link::Failed{status.error().attempt, status.error().code});
+  if (options.log.valid()) {
+    const std::string line = "keeper: " + status.error().message() + "\n";
+    [[maybe_unused]] const ssize_t written = ::write(options.log.get(), line.data(), line.size());
+  }
+  return 1;
+}
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,35 @@
+// The keeper: pid 1 of a sandbox. Starts workers, as many as the load wants, replaces those that end, passes
+// on what they write to their standard error, and answers to the supervisor. Runs none of the tenant's code.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/message_socket.h"
+#include "base/unique_fd.h"
+
+namespace paddock::php_worker {
+
+struct KeeperOptions {
+  std::string name;                 // the tenant's
+  std::uint16_t workers_start = 1;  // workers that always stand ready
+  std::uint16_t workers_max = 4;
+  std::uint32_t idle_ms = 0;              // report Idle after so long without a request; 0: never
+  std::uint32_t requests_per_worker = 0;  // 0: workers are not replaced
+  UniqueFd listen;                        // listening, SOCK_STREAM
+  UniqueFd log;                           // O_APPEND
+  UniqueFd board;                         // scoreboard::create_board()
+  MessageSocket link;                     // to the supervisor; invalid: nobody to report to
+  std::vector<int> php_fds;  // what PHP's modules opened when they started, and need in the workers
+  std::vector<std::string> refused_ini;  // of the plan's entries, for the log
+  std::uint64_t cloned_ns = 0;           // CLOCK_MONOTONIC at the clone; 0: there was none, Ready is not sent
+  std::uint32_t view_us = 0;             // from the clone to the finished view
+  bool take_signals = false;             // SIGTERM, SIGINT and SIGQUIT drain (where the keeper is not pid 1)
+};
+
+// PHP must have been started. Returns the exit status when all workers have ended: after Drain, the end of
+// the link, or a signal. No request that was accepted is lost, if it ends within the patience.
+int run_keeper(KeeperOptions options);
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,15 @@
+// ini entries beyond php.ini: the plan's, for the life of a sandbox, and the web server's, for one request.
+#pragma once
+
+#include "php_worker/params.h"
+
+namespace paddock::php_worker {
+
+// Before php_request_startup(), within zend_try: PHP_VALUE, PHP_ADMIN_VALUE as far as the plan allows.
+// Whatever is set is undone by php_request_shutdown(). Entries that the plan has set as admin stay.
+void apply_request_ini(const Params &params, const char *script);
+
+// Fresh random state: of PHP's Mersenne twister and LCG, and of the C library.
+void reseed_random();
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,25 @@
+// What the keeper and its workers tell each other beside the scoreboard: one anonymous shared page, made by
+// the keeper before the first fork. A worker runs the tenant's code and may write anything here; all that it
+// can reach by that is its own sandbox's number of workers.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/result.h"
+#include "protocols/scoreboard/scoreboard.h"
+
+namespace paddock::php_worker {
+
+struct PoolControl {
+  std::atomic<std::uint32_t> draining;  // 1: no worker accepts any more
+  std::atomic<std::uint32_t>
+      growth_wanted;  // 1: tell the keeper (eventfd) when the last free worker is taken
+  std::atomic<std::uint32_t> requests_per_worker;           // 0: without end
+  std::atomic<std::uint8_t> quit[scoreboard::kMaxWorkers];  // 1: that worker ends before its next accept
+
+  // A zeroed page, MAP_SHARED; lives as long as the process.
+  [[nodiscard]] static Result<PoolControl *> create();
+};
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,90 @@
+#include "php_worker/response_headers.h"
+
+#include <strings.h>
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <string_view>
+
+// Holds a static table; after SAPI.h.
+#include <main/http_status_codes.h>
+
+namespace paddock::php_worker {
+namespace {
+
+void write(Connection &connection, std::string_view text) {
+  connection.write(text.data(), text.size());
+}
+
+std::string_view reason_of(int code) {
+  for (const http_response_status_code_pair &pair : http_status_map)
+    if (pair.code == code && pair.str != nullptr) return pair.str;
+  return {};
+}
+
+bool is_status_header(const sapi_header_struct &header) {
+  return header.header_len >= 7 && ::strncasecmp(header.header, "Status:", 7) == 0;
+}
+
+bool has_status_header(sapi_headers_struct &headers) {
+  zend_llist_position position;
+  for (auto *header = static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&headers.headers, &position));
+       header != nullptr;
+       header = static_cast<sapi_header_struct *>(zend_llist_get_next_ex(&headers.headers, &position)))
+    if (is_status_header(*header)) return true;
+  return false;
+}
+
+void write_status(Connection &connection, const sapi_headers_struct &headers) {
+  write(connection, "Status: ");
+  // header("HTTP/1.1 404 Nowhere"): the script's own reason.
+  if (headers.http_status_line != nullptr && ::strncasecmp(headers.http_status_line, "HTTP/", 5) == 0) {
+    if (const char *space = std::strchr(headers.http_status_line, ' '); space != nullptr) {
+      write(connection, space + 1);
+      write(connection, "\r\n");
+      return;
+    }
+  }
+  std::array<char, 12> digits;
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), headers.http_response_code).ptr;
+  write(connection, {digits.data(), static_cast<std::size_t>(end - digits.data())});
+  if (const std::string_view reason = reason_of(headers.http_response_code); !reason.empty()) {
+    write(connection, " ");
+    write(connection, reason);
+  }
+  write(connection, "\r\n");
+}
+
+}  // namespace
+
+void write_response_headers(Connection &connection, sapi_headers_struct &headers) {
+  const bool status_is_there = has_status_header(headers);
+  if (!status_is_there && headers.http_response_code != 200 && headers.http_response_code != 0)
+    write_status(connection, headers);
+  bool status_written = false;
+  zend_llist_position position;
+  for (auto *header = static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&headers.headers, &position));
+       header != nullptr;
+       header = static_cast<sapi_header_struct *>(zend_llist_get_next_ex(&headers.headers, &position))) {
+    if (header->header_len == 0) continue;
+    if (is_status_header(*header)) {
+      // Web servers take the first and choke on a second.
+      if (status_written) continue;
+      status_written = true;
+    }
+    write(connection, {header->header, header->header_len});
+    write(connection, "\r\n");
+  }
+  if (headers.send_default_content_type != 0) {
+    sapi_header_struct type{};
+    sapi_get_default_content_type_header(&type);
+    write(connection, {type.header, type.header_len});
+    write(connection, "\r\n");
+    sapi_free_header(&type);
+  }
+  write(connection, "\r\n");
+}
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,12 @@
+// PHP's response headers as CGI wants them (RFC 3875, section 6.3).
+#pragma once
+
+#include "php_worker/connection.h"
+#include "php_worker/php_headers.h"
+
+namespace paddock::php_worker {
+
+// Writes a Status header where the status is not 200, the script's headers, and the empty line.
+void write_response_headers(Connection &connection, sapi_headers_struct &headers);
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,217 @@
+#include "php_worker/sapi_module.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+#include <ctime>
+
+#include "php_worker/sapi.h"
+#include "php_worker/sapi_request.h"
+#include "protocols/scoreboard/scoreboard.h"
+
+namespace paddock::php_worker {
+namespace {
+
+ModuleSettings settings;
+PoolView pool;
+
+PHP_INI_MH(on_fix_pathinfo) {
+  (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
+  settings.fix_pathinfo = zend_ini_parse_bool(new_value);
+  return SUCCESS;
+}
+
+PHP_INI_MH(on_limit_extensions) {
+  (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
+  settings.limit_extensions = new_value == nullptr ? "" : ZSTR_VAL(new_value);
+  return SUCCESS;
+}
+
+PHP_INI_BEGIN()
+PHP_INI_ENTRY("cgi.fix_pathinfo", "1", PHP_INI_SYSTEM, on_fix_pathinfo)
+PHP_INI_ENTRY("paddock.limit_extensions", ".php .phar", PHP_INI_SYSTEM, on_limit_extensions)
+PHP_INI_END()
+
+PHP_FUNCTION(fastcgi_finish_request) {
+  ZEND_PARSE_PARAMETERS_NONE();
+  SapiRequest *now = current_request();
+  if (now == nullptr || now->connection->finished() || now->connection->peer_gone()) RETURN_FALSE;
+  php_output_end_all();
+  php_header();
+  now->connection->finish();
+  now->connection->close();
+  RETURN_TRUE;
+}
+
+// "HTTP_USER_AGENT" -> "User-Agent"
+void header_name(std::string_view param, char *name) {
+  bool start = true;
+  for (const char c : param) {
+    const auto byte = static_cast<unsigned char>(c);
+    *name++ = c == '_' ? '-' : static_cast<char>(start ? std::toupper(byte) : std::tolower(byte));
+    start = c == '_';
+  }
+}
+
+PHP_FUNCTION(getallheaders) {
+  ZEND_PARSE_PARAMETERS_NONE();
+  array_init(return_value);
+  const SapiRequest *now = current_request();
+  if (now == nullptr) return;
+  for (const Params::Entry &entry : now->params->entries()) {
+    std::string_view param = entry.name;
+    if (param.starts_with("HTTP_")) {
+      param.remove_prefix(5);
+    } else if (param != "CONTENT_TYPE" && param != "CONTENT_LENGTH") {
+      continue;
+    }
+    char name[256];
+    if (param.empty() || param.size() > sizeof name) continue;
+    header_name(param, name);
+    add_assoc_stringl_ex(return_value, name, param.size(), entry.value.data(), entry.value.size());
+  }
+}
+
+PHP_FUNCTION(apache_response_headers) {
+  ZEND_PARSE_PARAMETERS_NONE();
+  array_init(return_value);
+  zend_llist_position position;
+  for (auto *header =
+           static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&SG(sapi_headers).headers, &position));
+       header != nullptr; header = static_cast<sapi_header_struct *>(
+                              zend_llist_get_next_ex(&SG(sapi_headers).headers, &position))) {
+    const std::string_view line(header->header, header->header_len);
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos || colon == 0) continue;
+    const auto value = std::min(line.find_first_not_of(' ', colon + 1), line.size());
+    add_assoc_stringl_ex(return_value, line.data(), colon, line.data() + value, line.size() - value);
+  }
+}
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+void add_text(zval *array, const char *name, const char *text, std::size_t limit) {
+  add_assoc_stringl(array, name, text, ::strnlen(text, limit));
+}
+
+void add_process(zval *list, const scoreboard::Slot &slot, std::uint64_t now_ns, std::time_t now) {
+  const auto state = static_cast<scoreboard::State>(slot.state.load(std::memory_order_relaxed));
+  if (state == scoreboard::State::kEmpty) return;
+  const std::uint64_t since = slot.since_ns.load(std::memory_order_relaxed);
+  const std::uint64_t age = since == 0 || since > now_ns ? 0 : now_ns - since;
+  zval process;
+  array_init(&process);
+  add_assoc_long(&process, "pid", slot.pid.load(std::memory_order_relaxed));
+  add_assoc_string(&process, "state", state == scoreboard::State::kBusy ? "Running" : "Idle");
+  add_assoc_long(&process, "requests", static_cast<zend_long>(slot.requests.load(std::memory_order_relaxed)));
+  add_assoc_long(&process, "last-request-start",
+                 static_cast<zend_long>(now) - static_cast<zend_long>(age / 1'000'000'000));
+  add_assoc_long(&process, "request-duration",
+                 state == scoreboard::State::kBusy ? static_cast<zend_long>(age / 1'000) : 0);
+  add_text(&process, "request-method", slot.method, sizeof slot.method);
+  add_text(&process, "request-uri", slot.uri, sizeof slot.uri);
+  add_text(&process, "script", slot.script, sizeof slot.script);
+  add_next_index_zval(list, &process);
+}
+
+PHP_FUNCTION(fpm_get_status) {
+  ZEND_PARSE_PARAMETERS_NONE();
+  const auto *board = static_cast<const scoreboard::Board *>(pool.board);
+  if (board == nullptr) RETURN_FALSE;
+  const std::uint64_t now_ns = monotonic_ns();
+  const std::time_t now = std::time(nullptr);
+  const auto running = static_cast<zend_long>((now_ns - pool.start_ns) / 1'000'000'000);
+  const auto workers = static_cast<zend_long>(board->workers.load(std::memory_order_relaxed));
+  const auto busy = static_cast<zend_long>(board->busy.load(std::memory_order_relaxed));
+  array_init(return_value);
+  add_assoc_stringl(return_value, "pool", pool.name.data(), pool.name.size());
+  add_assoc_string(return_value, "process-manager", "ondemand");
+  add_assoc_long(return_value, "start-time", static_cast<zend_long>(now) - running);
+  add_assoc_long(return_value, "start-since", running);
+  add_assoc_long(return_value, "accepted-conn",
+                 static_cast<zend_long>(board->requests.load(std::memory_order_relaxed)) + busy);
+  add_assoc_long(return_value, "idle-processes", std::max<zend_long>(workers - busy, 0));
+  add_assoc_long(return_value, "active-processes", busy);
+  add_assoc_long(return_value, "total-processes", workers);
+  add_assoc_long(return_value, "max-processes", static_cast<zend_long>(pool.workers_max));
+  zval processes;
+  array_init(&processes);
+  for (const scoreboard::Slot &slot : board->slots) add_process(&processes, slot, now_ns, now);
+  add_assoc_zval(return_value, "procs", &processes);
+}
+
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_bool, 0, 0, _IS_BOOL, 0)
+ZEND_END_ARG_INFO()
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_INFO_EX(arginfo_array, 0, 0, IS_ARRAY, 0)
+ZEND_END_ARG_INFO()
+ZEND_BEGIN_ARG_WITH_RETURN_TYPE_MASK_EX(arginfo_status, 0, 0, MAY_BE_ARRAY | MAY_BE_FALSE)
+ZEND_END_ARG_INFO()
+
+const zend_function_entry kFunctions[] = {
+    // clang-format off
+    PHP_FE(fastcgi_finish_request, arginfo_bool)
+    PHP_FE(getallheaders, arginfo_array)
+    PHP_FALIAS(apache_request_headers, getallheaders, arginfo_array)
+    PHP_FE(apache_response_headers, arginfo_array)
+    PHP_FE(fpm_get_status, arginfo_status)
+    PHP_FE_END
+    // clang-format on
+};
+
+PHP_MINIT_FUNCTION(cgi_fcgi) {
+  (void)type;
+  REGISTER_INI_ENTRIES();
+  return SUCCESS;
+}
+
+PHP_MSHUTDOWN_FUNCTION(cgi_fcgi) {
+  (void)type;
+  UNREGISTER_INI_ENTRIES();
+  return SUCCESS;
+}
+
+PHP_RSHUTDOWN_FUNCTION(cgi_fcgi) {
+  (void)type, (void)module_number;
+  if (SapiRequest *now = current_request(); now != nullptr) now->input_closed = true;
+  return SUCCESS;
+}
+
+PHP_MINFO_FUNCTION(cgi_fcgi) {
+  php_info_print_table_start();
+  php_info_print_table_row(2, "Process manager", "Paddock");
+  php_info_print_table_end();
+  display_ini_entries(zend_module);
+}
+
+zend_module_entry entry = {STANDARD_MODULE_HEADER,
+                           "cgi-fcgi",
+                           kFunctions,
+                           PHP_MINIT(cgi_fcgi),
+                           PHP_MSHUTDOWN(cgi_fcgi),
+                           nullptr,
+                           PHP_RSHUTDOWN(cgi_fcgi),
+                           PHP_MINFO(cgi_fcgi),
+                           PHP_VERSION,
+                           STANDARD_MODULE_PROPERTIES};
+
+}  // namespace
+
+zend_module_entry *fastcgi_module() {
+  return &entry;
+}
+
+const ModuleSettings &module_settings() {
+  return settings;
+}
+
+void set_pool_view(const PoolView &view) {
+  pool = view;
+}
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,30 @@
+// The request that PHP is in, for the files that implement its SAPI. Not for others.
+#pragma once
+
+#include <sys/stat.h>
+
+#include "php_worker/connection.h"
+#include "php_worker/params.h"
+
+namespace paddock::php_worker {
+
+struct SapiRequest {
+  Connection *connection = nullptr;
+  Params *params = nullptr;
+  struct stat script_status {};
+  bool input_closed = false;  // PHP's own draining of a body that no script wanted is not to wait for it
+  std::int64_t content_length = -1;  // -1: not told (a chunked body)
+  std::int64_t body_read = 0;
+};
+
+// Null outside of a request.
+SapiRequest *current_request();
+
+// fastcgi_finish_request() and its kin, and the module's ini entries (sapi_module.cc).
+struct ModuleSettings {
+  bool fix_pathinfo = true;
+  const char *limit_extensions = "";
+};
+const ModuleSettings &module_settings();
+
+}  // namespace paddock::php_worker

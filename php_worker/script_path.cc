@@ -1,0 +1,110 @@
+#include "php_worker/script_path.h"
+
+#include <fcntl.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+
+namespace paddock::php_worker {
+namespace {
+
+bool starts_with_ignoring_case(std::string_view text, std::string_view prefix) {
+  return text.size() >= prefix.size() && ::strncasecmp(text.data(), prefix.data(), prefix.size()) == 0;
+}
+
+// Whether the calling process may read the file; the mode answers for its owner without a system call.
+bool readable(const char *path, const struct stat &status) {
+  static const uid_t uid = ::geteuid();
+  if (status.st_uid == uid && (status.st_mode & S_IRUSR) != 0) return true;
+  return ::faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) == 0;
+}
+
+void keep_original(Params &params, std::string_view name, std::string_view original, std::string_view value) {
+  if (const char *now = params.find(name); now != nullptr && value != now)
+    params.set(original, std::string(now));
+  params.set(name, value);
+}
+
+// SCRIPT_FILENAME was `script` followed by `path_info`: tells the other variables.
+void split_path_info(Params &params, const std::string &script, const std::string &path_info) {
+  keep_original(params, "SCRIPT_FILENAME", "ORIG_SCRIPT_FILENAME", script);
+  if (path_info.empty()) return;
+  keep_original(params, "PATH_INFO", "ORIG_PATH_INFO", path_info);
+  const std::string script_name(params.get("SCRIPT_NAME"));
+  if (script_name.size() > path_info.size() && script_name.ends_with(path_info))
+    keep_original(params, "SCRIPT_NAME", "ORIG_SCRIPT_NAME",
+                  script_name.substr(0, script_name.size() - path_info.size()));
+  if (const char *root = params.find("DOCUMENT_ROOT"); root != nullptr)
+    keep_original(params, "PATH_TRANSLATED", "ORIG_PATH_TRANSLATED", root + path_info);
+}
+
+Script judge(const char *path, const struct stat &status) {
+  if (S_ISDIR(status.st_mode)) return {Script::Outcome::kForbidden, path, status};
+  if (!S_ISREG(status.st_mode)) return {Script::Outcome::kMissing, path, status};
+  if (!readable(path, status)) return {Script::Outcome::kForbidden, path, status};
+  return {Script::Outcome::kFound, path, status};
+}
+
+}  // namespace
+
+std::string_view strip_proxy_prefix(std::string_view filename) {
+  static constexpr std::string_view kProxy = "proxy:";
+  if (!starts_with_ignoring_case(filename, kProxy)) return filename;
+  std::string_view rest = filename.substr(kProxy.size());
+  if (starts_with_ignoring_case(rest, "unix:"))
+    if (const auto bar = rest.find('|'); bar != std::string_view::npos) rest.remove_prefix(bar + 1);
+  if (const auto scheme = rest.find("://"); scheme != std::string_view::npos) rest.remove_prefix(scheme + 3);
+  const auto slash = rest.find('/');
+  if (slash == std::string_view::npos) return filename;
+  rest.remove_prefix(slash);
+  return rest.substr(0, rest.find('?'));
+}
+
+Script locate_script(Params &params, bool fix_pathinfo) {
+  const char *sent = params.find("SCRIPT_FILENAME");
+  if (sent == nullptr || *sent == '\0') {
+    sent = params.find("PATH_TRANSLATED");
+    if (sent == nullptr || *sent == '\0') return {};
+    params.set("SCRIPT_FILENAME", sent);
+  } else if (const std::string_view stripped = strip_proxy_prefix(sent); stripped != sent) {
+    params.set("SCRIPT_FILENAME", std::string(stripped));
+  }
+  const char *path = params.find("SCRIPT_FILENAME");
+  if (*path != '/') return {Script::Outcome::kMissing, path};
+
+  struct stat status {};
+  if (::stat(path, &status) == 0) return judge(path, status);
+  if (errno == EACCES) return {Script::Outcome::kForbidden, path};
+  // Only a path that goes on below a file can hide a PATH_INFO: the kernel says ENOTDIR then
+  // (path_resolution(7)), or ENAMETOOLONG before it has looked.
+  if (!fix_pathinfo || (errno != ENOTDIR && errno != ENAMETOOLONG)) return {Script::Outcome::kMissing, path};
+  const std::string whole(path);
+  for (auto slash = whole.rfind('/'); slash != std::string::npos && slash > 0;
+       slash = whole.rfind('/', slash - 1)) {
+    if (slash >= PATH_MAX) continue;
+    const std::string head = whole.substr(0, slash);
+    if (::stat(head.c_str(), &status) != 0) continue;
+    if (!S_ISREG(status.st_mode)) break;
+    split_path_info(params, head, whole.substr(slash));
+    return judge(params.find("SCRIPT_FILENAME"), status);
+  }
+  return {Script::Outcome::kMissing, path};
+}
+
+bool extension_allowed(std::string_view path, std::string_view extensions) {
+  bool any = false;
+  while (!extensions.empty()) {
+    const auto space = std::min(extensions.find(' '), extensions.size());
+    const std::string_view extension = extensions.substr(0, space);
+    extensions.remove_prefix(std::min(space + 1, extensions.size()));
+    if (extension.empty()) continue;
+    any = true;
+    if (path.ends_with(extension)) return true;
+  }
+  return !any;
+}
+
+}  // namespace paddock::php_worker

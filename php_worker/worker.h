@@ -1,0 +1,27 @@
+// A worker: accepts on the tenant's socket and runs PHP, one request after the other.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "php_worker/pool_control.h"
+#include "protocols/scoreboard/scoreboard.h"
+
+namespace paddock::php_worker {
+
+struct WorkerContext {
+  std::string pool_name;
+  std::uint32_t slot = 0;
+  BorrowedFd listen;
+  BorrowedFd growth;  // eventfd
+  scoreboard::Board *board = nullptr;
+  PoolControl *control = nullptr;
+};
+
+// Until it is told to end, or has served its number of requests: returns the exit status, 0. Expects standard
+// output and error to be the pipe to the keeper, and all descriptors but those of the context and PHP's own
+// to be closed.
+int run_worker(const WorkerContext &context);
+
+}  // namespace paddock::php_worker

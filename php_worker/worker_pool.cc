@@ -1,0 +1,146 @@
+#include "php_worker/worker_pool.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "php_worker/worker.h"
+
+namespace paddock::php_worker {
+namespace {
+
+using scoreboard::State;
+
+// close_range(2) around the numbers in `kept`.
+void close_all_but(std::vector<int> kept) {
+  std::sort(kept.begin(), kept.end());
+  unsigned int from = STDERR_FILENO + 1;
+  for (const int fd : kept) {
+    if (fd < static_cast<int>(from)) continue;
+    if (static_cast<unsigned int>(fd) > from) ::close_range(from, static_cast<unsigned int>(fd) - 1, 0);
+    from = static_cast<unsigned int>(fd) + 1;
+  }
+  ::close_range(from, ~0U, 0);
+}
+
+}  // namespace
+
+void WorkerPool::count(std::uint32_t serving) {
+  serving_ = serving;
+  setup_.board->workers.store(serving, std::memory_order_relaxed);
+}
+
+void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null >= 0) ::dup2(null, STDIN_FILENO);
+  if (::dup2(errors, STDOUT_FILENO) < 0 || ::dup2(errors, STDERR_FILENO) < 0) ::_exit(126);
+  std::vector<int> kept = setup_.php_fds;
+  kept.push_back(setup_.listen.get());
+  kept.push_back(setup_.growth.get());
+  close_all_but(std::move(kept));
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::umask(022);
+  const WorkerContext context{setup_.name, slot, setup_.listen, setup_.growth, setup_.board, setup_.control};
+  // No exit handlers: what they would tidy up is the zygote's.
+  ::_exit(run_worker(context));
+}
+
+Result<WorkerPool::Started> WorkerPool::start() {
+  const auto free =
+      std::find_if(workers_.begin(), workers_.end(), [](const Worker &w) { return !w.child.valid(); });
+  if (free == workers_.end()) return Error{"start a worker: every slot is taken"};
+  const auto slot = static_cast<std::uint32_t>(free - workers_.begin());
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("make a worker's pipe");
+  UniqueFd reading(ends[0]);
+  const UniqueFd writing(ends[1]);
+  setup_.control->quit[slot].store(0, std::memory_order_relaxed);
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno_error("fork a worker");
+  if (pid == 0) become_worker(slot, writing.get());
+  // Ours and not yet reaped: the number cannot be anybody else's.
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.valid()) {
+    const Error failure = errno_error("open a worker's pidfd");
+    ::kill(pid, SIGKILL);
+    return failure;
+  }
+  free->child = Child(pid, std::move(pidfd));
+  free->started = Clock::now();
+  free->ending = false;
+  ++alive_;
+  count(serving_ + 1);
+  return Started{pid, std::move(reading)};
+}
+
+bool WorkerPool::retire_one() {
+  for (std::size_t i = workers_.size(); i-- > 0;) {
+    Worker &worker = workers_[i];
+    if (!worker.child.valid() || worker.ending) continue;
+    if (setup_.board->slots[i].state.load(std::memory_order_relaxed) !=
+        static_cast<std::uint32_t>(State::kIdle))
+      continue;
+    worker.ending = true;
+    setup_.control->quit[i].store(1, std::memory_order_relaxed);
+    count(serving_ - 1);
+    return true;
+  }
+  return false;
+}
+
+void WorkerPool::wake_ending() const {
+  const bool draining = setup_.control->draining.load(std::memory_order_relaxed) != 0;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const Worker &worker = workers_[i];
+    if (!worker.child.valid() || (!worker.ending && !draining)) continue;
+    if (setup_.board->slots[i].state.load(std::memory_order_relaxed) ==
+        static_cast<std::uint32_t>(State::kBusy))
+      continue;
+    [[maybe_unused]] const auto gone_already = worker.child.signal(SIGQUIT);
+  }
+}
+
+void WorkerPool::kill_all() const {
+  for (const Worker &worker : workers_)
+    if (worker.child.valid()) [[maybe_unused]]
+      const auto gone_already = worker.child.signal(SIGKILL);
+}
+
+std::optional<WorkerPool::Ended> WorkerPool::reap(bool &more) {
+  siginfo_t info{};
+  more = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0;
+  if (!more) return std::nullopt;
+  const auto found = std::find_if(workers_.begin(), workers_.end(), [&](const Worker &w) {
+    return w.child.valid() && w.child.pid() == info.si_pid;
+  });
+  if (found == workers_.end()) return std::nullopt;
+  const auto slot = static_cast<std::size_t>(found - workers_.begin());
+  scoreboard::Slot &entry = setup_.board->slots[slot];
+  if (entry.state.exchange(static_cast<std::uint32_t>(State::kEmpty)) ==
+      static_cast<std::uint32_t>(State::kBusy)) {
+    // Died in a request, which nobody will count down.
+    if (busy() > 0) setup_.board->busy.fetch_sub(1, std::memory_order_relaxed);
+  }
+  Ended ended;
+  ended.pid = info.si_pid;
+  ended.status = {info.si_code != CLD_EXITED, info.si_status};
+  ended.lived = Clock::now() - found->started;
+  const std::uint32_t limit = setup_.control->requests_per_worker.load(std::memory_order_relaxed);
+  const bool served_its_number = limit != 0 && entry.requests.load(std::memory_order_relaxed) >= limit;
+  ended.expected = found->ending || setup_.control->draining.load(std::memory_order_relaxed) != 0 ||
+                   (ended.status.success() && served_its_number);
+  if (!found->ending) count(serving_ - 1);
+  *found = Worker();
+  --alive_;
+  return ended;
+}
+
+}  // namespace paddock::php_worker

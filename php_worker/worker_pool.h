@@ -1,0 +1,84 @@
+// The keeper's workers as processes: forked, counted, told to end, reaped.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/process.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "php_worker/pool_control.h"
+#include "protocols/scoreboard/scoreboard.h"
+
+namespace paddock::php_worker {
+
+class WorkerPool {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  struct Setup {
+    std::string name;
+    BorrowedFd listen;
+    BorrowedFd growth;
+    scoreboard::Board *board = nullptr;
+    PoolControl *control = nullptr;
+    std::vector<int> php_fds;
+  };
+
+  struct Started {
+    int pid = 0;
+    UniqueFd errors;  // the reading end of the worker's standard output and error
+  };
+
+  struct Ended {
+    int pid = 0;
+    ExitStatus status;
+    bool expected = false;  // told to end, or its number of requests served
+    Clock::duration lived{};
+  };
+
+  explicit WorkerPool(Setup setup) : setup_(std::move(setup)), workers_(scoreboard::kMaxWorkers) {}
+
+  // fork(2). The child closes everything but what a worker needs and never returns.
+  [[nodiscard]] Result<Started> start();
+
+  // Those that serve and have not been told to end.
+  [[nodiscard]] std::uint32_t serving() const { return serving_; }
+  [[nodiscard]] bool empty() const { return alive_ == 0; }
+  // As the scoreboard says, which the tenant can make say anything.
+  [[nodiscard]] std::uint32_t busy() const { return setup_.board->busy.load(std::memory_order_relaxed); }
+
+  // Tells one idle worker to end. False: none is idle.
+  bool retire_one();
+  // Wakes (SIGQUIT) the idle ones among those that were told to end or, while the pool drains, all. To be
+  // repeated: a signal between a worker's look at the flag and its accept4(2) does nothing. A worker in a
+  // request gets no signal: it would cut short the script's sleep or read.
+  void wake_ending() const;
+  void kill_all() const;
+  [[nodiscard]] bool somebody_is_ending() const { return alive_ > serving_; }
+
+  // Every child that has ended, workers or orphans (waitid(2)); nullopt for an orphan or when there is none
+  // left
+  // (`more` tells which).
+  std::optional<Ended> reap(bool &more);
+
+ private:
+  struct Worker {
+    Child child;
+    Clock::time_point started;
+    bool ending = false;
+  };
+
+  [[noreturn]] void become_worker(std::uint32_t slot, int errors) const;
+  void count(std::uint32_t serving);
+
+  Setup setup_;
+  std::vector<Worker> workers_;  // by slot
+  std::uint32_t serving_ = 0;
+  std::uint32_t alive_ = 0;
+};
+
+}  // namespace paddock::php_worker

@@ -1,0 +1,198 @@
+#include "php_worker/zygote.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <ctime>
+#include <memory>
+#include <span>
+
+#include "base/log.h"
+#include "base/message_socket.h"
+#include "php_worker/keeper.h"
+#include "php_worker/opcache_region.h"
+#include "php_worker/php_fds.h"
+#include "php_worker/sapi.h"
+#include "php_worker/title.h"
+#include "protocols/keeper_link/keeper_link.h"
+#include "protocols/scoreboard/scoreboard.h"
+#include "protocols/zygote_link/zygote_link.h"
+#include "sandbox/base_view.h"
+#include "sandbox/sandbox.h"
+
+namespace paddock::php_worker {
+namespace {
+
+using zygote_link::Spawn;
+
+std::uint64_t monotonic_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// What a keeper starts from: the zygote's memory, copied by the clone.
+struct KeeperStart {
+  const Spawn *spawn = nullptr;
+  const std::vector<UniqueFd> *fds = nullptr;
+  const OpcacheRegion *opcache = nullptr;
+  const std::vector<int> *php_fds = nullptr;
+  std::uint64_t cloned_ns = 0;
+};
+
+void set_environment(const Spawn &spawn) {
+  ::clearenv();
+  ::setenv("PATH", "/usr/local/bin:/usr/bin:/bin", 1);
+  ::setenv("USER", spawn.user.c_str(), 1);
+  ::setenv("HOME", spawn.home.c_str(), 1);
+  ::setenv("TMPDIR", "/tmp", 1);
+  for (const std::string &entry : spawn.environment) {
+    const auto equals = entry.find('=');
+    if (equals != std::string::npos && equals > 0)
+      ::setenv(entry.substr(0, equals).c_str(), entry.substr(equals + 1).c_str(), 1);
+  }
+}
+
+zygote_link::IniFromWeb checked(zygote_link::IniFromWeb value) {
+  return value > zygote_link::IniFromWeb::kAdmin ? zygote_link::IniFromWeb::kNone : value;
+}
+
+// In the sandbox, as the tenant.
+int keeper_entry(void *argument) {
+  const auto &start = *static_cast<const KeeperStart *>(argument);
+  const Spawn &spawn = *start.spawn;
+  // The copies that the vector holds are never destroyed here: the process ends by _exit.
+  const auto own = [&](zygote_link::SpawnFd which) { return UniqueFd((*start.fds)[which].get()); };
+  KeeperOptions options;
+  options.cloned_ns = start.cloned_ns;
+  options.view_us = static_cast<std::uint32_t>((monotonic_ns() - start.cloned_ns) / 1000);
+  options.name = spawn.name;
+  options.workers_start = 1;
+  options.workers_max = std::clamp<std::uint16_t>(spawn.workers_max, 1, scoreboard::kMaxWorkers);
+  options.idle_ms = spawn.idle_ms;
+  options.requests_per_worker = spawn.requests_per_worker;
+  options.listen = own(zygote_link::kListen);
+  options.link = MessageSocket(own(zygote_link::kKeeperLink));
+  options.log = own(zygote_link::kTenantLog);
+  options.board = own(zygote_link::kScoreboard);
+  options.php_fds = *start.php_fds;
+  set_environment(spawn);
+  if (::chdir(spawn.home.c_str()) != 0 && ::chdir("/") != 0) return 1;
+  if (const auto replaced = start.opcache->make_private(); !replaced) {
+    const Error &error = replaced.error();
+    [[maybe_unused]] const auto told = options.link.send(keeper_link::Failed{error.attempt, error.code});
+    return 1;
+  }
+  options.refused_ini = apply_plan(spawn.ini, checked(spawn.ini_from_web));
+  return run_keeper(std::move(options));
+}
+
+class Zygote {
+ public:
+  Zygote(MessageSocket link, sandbox::BaseView view, OpcacheRegion opcache, std::vector<int> php_fds)
+      : link_(std::move(link)),
+        view_(std::move(view)),
+        opcache_(std::move(opcache)),
+        php_fds_(std::move(php_fds)) {}
+
+  Result<int> run() {
+    for (;;) {
+      auto packet = link_.receive();
+      if (!packet) return packet.error();
+      if (!*packet) return 0;
+      PADDOCK_CHECK(take(**packet));
+    }
+  }
+
+ private:
+  // An error ends the zygote: the link is unusable. What is wrong with one tenant goes back as SpawnFailed.
+  Result<void> take(const Packet &packet) {
+    const auto spawn = packet.as<Spawn>();
+    if (!spawn) {
+      log::error(spawn.error().message());
+      return {};
+    }
+    if (packet.fds.size() != zygote_link::kFixedFds + spawn->binds.size())
+      return failed(*spawn,
+                    Error{"take the descriptors of Spawn: " + std::to_string(packet.fds.size()) + " came"});
+    KeeperStart start{&*spawn, &packet.fds, &opcache_, &php_fds_, 0};
+    auto prepared = sandbox::PreparedSandbox::prepare(view_, spec(*spawn, packet.fds));
+    if (!prepared) return failed(*spawn, prepared.error());
+    start.cloned_ns = monotonic_ns();
+    auto spawned = prepared->spawn(keeper_entry, &start);
+    if (!spawned) return failed(*spawn, spawned.error());
+    if (spawned->failure) tell_for_keeper(packet.fds[zygote_link::kKeeperLink], *spawned->failure);
+    const BorrowedFd pidfd = spawned->child.pidfd();
+    return link_.send(zygote_link::Spawned{spawn->tenant, static_cast<std::uint32_t>(spawned->child.pid())},
+                      std::span(&pidfd, 1));
+  }
+
+  sandbox::SandboxSpec spec(const Spawn &spawn, const std::vector<UniqueFd> &fds) const {
+    sandbox::SandboxSpec spec;
+    spec.name = spawn.name;
+    spec.uid = spawn.uid;
+    spec.gid = spawn.gid;
+    spec.user = spawn.user;
+    spec.home = spawn.home;
+    spec.home_tree = fds[zygote_link::kHomeTree];
+    for (std::size_t i = 0; i < spawn.binds.size(); ++i) {
+      const zygote_link::Bind &bind = spawn.binds[i];
+      spec.binds.push_back(
+          {fds[zygote_link::kFixedFds + i], bind.target.empty() ? bind.source : bind.target});
+    }
+    spec.cgroup = fds[zygote_link::kCgroup];
+    spec.tmp_bytes = spawn.tmp_bytes;
+    spec.keep_fds = php_fds_;
+    for (const auto kept :
+         {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog, zygote_link::kScoreboard})
+      spec.keep_fds.push_back(fds[kept].get());
+    // The supervisor reaps the keeper, and the keeper outlives the zygote.
+    spec.parent_of_caller = true;
+    return spec;
+  }
+
+  Result<void> failed(const Spawn &spawn, const Error &error) const {
+    return link_.send(zygote_link::SpawnFailed{spawn.tenant, error.attempt, error.code});
+  }
+
+  // The child ended before it could speak for itself.
+  static void tell_for_keeper(BorrowedFd keeper_link, const Error &error) {
+    MessageSocket link(UniqueFd(::fcntl(keeper_link.get(), F_DUPFD_CLOEXEC, 3)));
+    [[maybe_unused]] const auto told = link.send(keeper_link::Failed{error.attempt, error.code});
+  }
+
+  MessageSocket link_;
+  sandbox::BaseView view_;
+  OpcacheRegion opcache_;
+  std::vector<int> php_fds_;
+};
+
+}  // namespace
+
+Result<int> run_zygote(const ZygoteOptions &options) {
+  set_title("paddock: zygote");
+  MessageSocket link{UniqueFd(options.link_fd)};
+  if (::fcntl(options.link_fd, F_SETFD, FD_CLOEXEC) != 0)
+    return errno_error("--link-fd is no open descriptor");
+  const std::vector<int> fds_before = open_fds();
+  PADDOCK_TRY(const auto mappings_before, OpcacheRegion::shared_mappings());
+  const auto started = std::chrono::steady_clock::now();
+  PADDOCK_CHECK(start_php({options.ini_dir, {}}));
+  const auto took = std::chrono::steady_clock::now() - started;
+  std::vector<int> php_fds = opened_since(fds_before);
+  PADDOCK_TRY(OpcacheRegion opcache, OpcacheRegion::learn(mappings_before, php_fds));
+  // Only now: php.ini and modules may lie outside of what the view shows.
+  PADDOCK_TRY(sandbox::BaseView view, sandbox::BaseView::enter());
+  zygote_link::Hello hello;
+  hello.pid = static_cast<std::uint32_t>(::getpid());
+  hello.php_version = php_version();
+  hello.started_in_us =
+      static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+  PADDOCK_CHECK(link.send(hello));
+  return Zygote(std::move(link), std::move(view), std::move(opcache), std::move(php_fds)).run();
+}
+
+}  // namespace paddock::php_worker
