@@ -1,0 +1,114 @@
+# shellcheck shell=bash disable=SC2154 # log_directory and step_seconds are of steps.sh
+# ./dev test: every stage runs even if an earlier one failed, except where it needs what that one makes.
+
+readonly results=build/test-results
+readonly tested_presets=(release asan-ubsan tsan)
+
+# record NAME STATUS TITLE [JUNIT]: a line for scripts/summary.py.
+record() {
+  printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$step_seconds" "$3" "${4:-}" >>"$results/stages.tsv"
+}
+
+# stage NAME TITLE JUNIT COMMAND...: a step whose result counts. Always succeeds, so that the next stage runs.
+stage() {
+  local name=$1 title=$2 junit=$3 status=passed
+  shift 3
+  step "$name" "$title" "$@" || status=failed
+  record "$name" "$status" "$title" "$junit"
+  [[ $status == passed ]]
+}
+
+not_run() {
+  step_seconds=0
+  printf 'NOT RUN %s: %s\n' "$2" "$3"
+  record "$1" 'not run' "$2 ($3)"
+}
+
+build_all() {
+  local preset
+  for preset in "${tested_presets[@]}"; do
+    stage "build-$preset" "build, $preset" '' compile "$preset" && built[$preset]=yes
+  done
+}
+
+unit_tests() {
+  local preset=$1 junit=$PWD/$results/unit-$1.xml
+  steady_addresses "$preset" timeout --kill-after=60 1200 env --default-signal=INT,QUIT \
+    ctest --test-dir "build/$preset" --parallel 2 --output-on-failure --timeout 300 --no-tests=error --output-junit "$junit"
+}
+
+# integration_tests PRESET JUNIT [PYTEST ARGUMENT...]
+integration_tests() {
+  local preset=$1 junit=$2
+  shift 2
+  export PADDOCK_BIN=$PWD/build/$preset/bin PYTHONUNBUFFERED=1
+  # Every report of a sanitizer is a crash that the tests see.
+  export ASAN_OPTIONS=abort_on_error=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+  bounded 1800 tests/integration/run --verbose --durations=10 --junitxml="$PWD/$junit" "$@"
+}
+
+vm_selftest() {
+  vagrant/vm/run --timeout 180 --log "$PWD/$log_directory/vm-kernel-selftest.log" -- vagrant/vm/selftest
+}
+
+# fetch_for_vm: what the tests download where there is a network, since the VM has none.
+fetch_for_vm() {
+  [[ -x demo/dokuwiki ]] || return 0
+  demo/dokuwiki fetch || { apt-get --quiet update && demo/dokuwiki fetch; }
+}
+
+# vm_integration_tests [PYTEST ARGUMENT...]
+vm_integration_tests() {
+  mkdir -p "$results/vm"
+  fetch_for_vm || return
+  vagrant/vm/run --timeout "${PADDOCK_VM_TIMEOUT:-3000}" --results "$results/vm" \
+    --log "$PWD/$log_directory/vm-kernel.log" --env "PADDOCK_BIN=$PWD/build/release/bin" --env PYTHONUNBUFFERED=1 -- \
+    tests/integration/run --verbose --durations=10 --junitxml="$PWD/$results/vm/integration.xml" "$@"
+}
+
+all_unit_tests() {
+  local preset
+  for preset in "${tested_presets[@]}"; do
+    if [[ -v built[$preset] ]]; then
+      stage "unit-$preset" "unit tests, $preset" "$results/unit-$preset.xml" unit_tests "$preset" || true
+    else
+      not_run "unit-$preset" "unit tests, $preset" "$preset was not built"
+    fi
+  done
+}
+
+all_integration_tests() {
+  if [[ -v built[release] ]]; then
+    stage integration 'integration tests' "$results/integration.xml" \
+      integration_tests release "$results/integration.xml" || true
+  else
+    not_run integration 'integration tests' 'release was not built'
+  fi
+  if [[ -v built[asan-ubsan] ]]; then
+    stage integration-asan 'integration tests, asan-ubsan' "$results/integration-asan.xml" \
+      integration_tests asan-ubsan "$results/integration-asan.xml" -m sanitizer || true
+  else
+    not_run integration-asan 'integration tests, asan-ubsan' 'asan-ubsan was not built'
+  fi
+}
+
+# One after the other: the VM interprets its instructions and would slow other tests past their patience.
+all_vm_tests() {
+  stage vm-selftest 'VM: self-test' '' vm_selftest || true
+  if [[ -v built[release] ]]; then
+    stage vm-integration 'VM: integration tests' "$results/vm/integration.xml" vm_integration_tests || true
+  else
+    not_run vm-integration 'VM: integration tests' 'release was not built'
+  fi
+}
+
+test_everything() {
+  local -A built=()
+  rm -rf "$results"
+  mkdir -p "$results"
+  build_all || true
+  all_unit_tests
+  all_integration_tests
+  all_vm_tests
+  python3 -B scripts/summary.py "$results/stages.tsv" "$log_directory"
+}

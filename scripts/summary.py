@@ -1,0 +1,77 @@
+"""The table at the end of ./dev test, and its closing line: summary.py STAGES.TSV LOG_DIRECTORY.
+
+A line of STAGES.TSV is name, status, seconds, title and the JUnit file, separated by tabs. What a stage without such a
+file counts is the last `N passed, N failed` of its log, or else itself.
+"""
+
+import dataclasses
+import pathlib
+import re
+import sys
+import xml.etree.ElementTree
+
+_CLOSING = re.compile(r"^(\d+) passed, (\d+) failed$", re.MULTILINE)
+
+
+@dataclasses.dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other):
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+
+
+def from_junit(path):
+    """ctest writes one testsuite, pytest several below a root; both have a testcase for each test."""
+    count = Count()
+    for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
+        if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
+            count.failed += 1
+        elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+            count.skipped += 1
+        else:
+            count.passed += 1
+    return count
+
+
+def from_log(path):
+    closing = _CLOSING.findall(path.read_text(errors="replace")) if path.exists() else []
+    return Count(*map(int, closing[-1])) if closing else None
+
+
+def count_stage(name, status, junit, logs):
+    if status == "not run":
+        return Count(skipped=1)
+    count = None
+    if junit and pathlib.Path(junit).exists():
+        try:
+            count = from_junit(junit)
+        except xml.etree.ElementTree.ParseError:
+            pass  # the stage was killed while it wrote
+    elif not junit:
+        count = from_log(logs / f"{name}.log")
+    if count is None:
+        # A build, or tests that ended before they could report. The latter never pass.
+        return Count(failed=1) if status == "failed" or junit else Count(passed=1)
+    if status == "failed" and count.failed == 0:
+        count.failed = 1
+    return count
+
+
+def main():
+    logs = pathlib.Path(sys.argv[2])
+    total = Count()
+    print(f"\n{'stage':<44}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}")
+    for line in pathlib.Path(sys.argv[1]).read_text().splitlines():
+        name, status, seconds, title, junit = line.split("\t")
+        count = count_stage(name, status, junit, logs)
+        total += count
+        print(f"{title:<44}{count.passed:>8}{count.failed:>8}{count.skipped:>8}{seconds:>9}")
+    print(f"\n{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
+    return 1 if total.failed or not total.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
