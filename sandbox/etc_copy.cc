@@ -104,20 +104,34 @@ Result<void> copy_directory(const std::string &source, BorrowedFd directory, con
   return {};
 }
 
+Result<void> copy_link(const std::string &target, BorrowedFd directory, const std::string &name) {
+  if (::symlinkat(target.c_str(), directory.get(), name.c_str()) != 0 && errno != EEXIST)
+    return errno_error("link " + name + " in the base view");
+  return {};
+}
+
 Result<void> copy_entry(const std::string &source, BorrowedFd directory, const std::string &name, int depth) {
-  char resolved[PATH_MAX];
-  if (::realpath(source.c_str(), resolved) == nullptr) return {};  // missing, or a link to nothing
-  if (source != resolved && std::string_view(resolved).starts_with("/usr/")) {
-    if (::symlinkat(resolved, directory.get(), name.c_str()) != 0 && errno != EEXIST)
-      return errno_error("link " + source + " in the base view");
-    return {};
-  }
   struct stat status {};
-  if (::stat(resolved, &status) != 0) return errno_error("stat " + source);
-  if (S_ISREG(status.st_mode) && (status.st_mode & S_IROTH) != 0) return copy_file(resolved, directory, name);
+  if (::lstat(source.c_str(), &status) != 0) return {};
+  std::string origin = source;
+  if (S_ISLNK(status.st_mode)) {
+    char target[PATH_MAX];
+    const ssize_t length = ::readlink(source.c_str(), target, sizeof target);
+    if (length < 0) return errno_error("read link " + source);
+    const std::string text(target, static_cast<std::size_t>(length));
+    // Into /usr, or beside it in a directory that is copied whole. Hundreds, in alternatives and ssl/certs.
+    if (text.starts_with("/usr/") || (depth > 0 && text.find('/') == std::string::npos))
+      return copy_link(text, directory, name);
+    char resolved[PATH_MAX];
+    if (::realpath(source.c_str(), resolved) == nullptr) return {};  // to nothing
+    origin = resolved;
+    if (origin.starts_with("/usr/")) return copy_link(origin, directory, name);
+    if (::stat(resolved, &status) != 0) return errno_error("stat " + origin);
+  }
+  if (S_ISREG(status.st_mode) && (status.st_mode & S_IROTH) != 0) return copy_file(origin, directory, name);
   constexpr mode_t kListable = S_IROTH | S_IXOTH;
   if (S_ISDIR(status.st_mode) && (status.st_mode & kListable) == kListable)
-    return copy_directory(resolved, directory, name, depth);
+    return copy_directory(origin, directory, name, depth);
   return {};
 }
 
