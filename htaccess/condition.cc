@@ -42,6 +42,7 @@ bool ordered(std::string_view op, const T &a, const T &b) {
   return a >= b;
 }
 
+// Names of variables, functions and operators have no case (ap_expr_lookup_default()).
 class Evaluation {
  public:
   explicit Evaluation(const RequestView &request) : request_(request) {}
@@ -141,10 +142,11 @@ class Evaluation {
     const auto left = word(node.children[0]);
     const auto right = word(node.children[1]);
     if (!left || !right) return Truth::kUndecidable;
-    if (node.text == "strmatch") return truth_of(wildcard_match(*right, *left));
-    if (node.text == "strcmatch") return truth_of(wildcard_match(*right, *left, {.ignore_case = true}));
-    if (node.text == "fnmatch") return truth_of(wildcard_match(*right, *left, {.path = true}));
-    if (node.text == "ipmatch") return in_subnet(*left, *right);
+    const std::string name = lowercase(node.text);
+    if (name == "strmatch") return truth_of(wildcard_match(*right, *left));
+    if (name == "strcmatch") return truth_of(wildcard_match(*right, *left, {.ignore_case = true}));
+    if (name == "fnmatch") return truth_of(wildcard_match(*right, *left, {.path = true}));
+    if (name == "ipmatch") return in_subnet(*left, *right);
     return undecidable("operator -" + node.text);
   }
 
@@ -196,7 +198,7 @@ class Evaluation {
       case Kind::kString:
         return node.text;
       case Kind::kVariable: {
-        auto value = request_.variable(node.text);
+        auto value = request_.variable(upper(node.text));
         if (!value) undecidable("%{" + node.text + "}");
         return value;
       }
@@ -223,7 +225,6 @@ class Evaluation {
     const auto argument = word(node.children[0]);
     if (!argument) return std::nullopt;
     if (node.children.size() == 1) {
-      // Apache compares functions' names without regard to case.
       const std::string name = lowercase(node.text);
       if (name == "tolower") return lowercase(*argument);
       if (name == "toupper") return upper(*argument);

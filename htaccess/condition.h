@@ -25,8 +25,8 @@ struct Node;
 
 class Condition {
  public:
-  // Parentheses, and words made of words, within each other; Apache gives up at 20.
-  static constexpr int kMaxDepth = 20;
+  // Parentheses, and words made of words, within each other; what is deeper is refused.
+  static constexpr int kMaxDepth = 64;
 
   // Error: it does not follow the grammar (Apache then answers 500 to every request of the directory itself),
   // or is nested too deeply. Unknown variables, functions and operators are well-formed: some module may have

@@ -185,7 +185,7 @@ class Parser {
       return node;
     }
     if (at("(")) {
-      if (depth >= Condition::kMaxDepth) return Error{"Recursion limit reached"};
+      if (depth >= Condition::kMaxDepth) return Error{"nested too deeply"};
       advance();
       PADDOCK_TRY(Node node, parse_or(depth + 1));
       PADDOCK_CHECK(expect(")"));
@@ -292,7 +292,7 @@ class Parser {
 
   // NAME(word, …), from the token of the name.
   Result<Node> parse_call(int depth) {
-    if (depth >= Condition::kMaxDepth) return Error{"Recursion limit reached"};
+    if (depth >= Condition::kMaxDepth) return Error{"nested too deeply"};
     Node node{Kind::kCall, std::string(token_.text), {}, {}};
     advance();
     if (!at("(")) return unexpected();
@@ -325,10 +325,6 @@ class Parser {
         value = value * 8 + static_cast<unsigned>(text_[length] - '0');
       if (length == 1 || value > 0xFF) return false;
       into += static_cast<char>(value);
-    } else if (const int first = text_.size() > 2 ? hex(text_[2]) : -1; escape == 'x' && first >= 0) {
-      const int second = text_.size() > 3 ? hex(text_[3]) : -1;
-      into += static_cast<char>(second < 0 ? first : first * 16 + second);
-      length = second < 0 ? 3 : 4;
     } else {
       constexpr std::string_view kFrom = "nrtbf", kTo = "\n\r\t\b\f";
       const std::size_t known = kFrom.find(escape);
@@ -337,12 +333,6 @@ class Parser {
     }
     text_.remove_prefix(length);
     return true;
-  }
-
-  static int hex(char c) {
-    if (is_digit(c)) return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
   }
 
   // The text at text_ up to `end`, which is taken, with the variables and groups in it.
@@ -376,7 +366,7 @@ class Parser {
 
   // What follows %{, up to and with the }.
   Result<Node> parse_variable(int depth) {
-    if (depth >= Condition::kMaxDepth) return Error{"Recursion limit reached"};
+    if (depth >= Condition::kMaxDepth) return Error{"nested too deeply"};
     std::size_t length = 0;
     while (length < text_.size() && is_name(text_[length])) ++length;
     if (length == 0 || !is_letter(text_[0]) || length == text_.size())
@@ -400,11 +390,9 @@ class Parser {
     const std::string_view pattern = text_.substr(0, end);
     text_.remove_prefix(end + 1);
     RegexFlags flags;
-    for (; !text_.empty() && std::string_view("imsg").find(text_[0]) != std::string_view::npos;
-         text_.remove_prefix(1)) {
-      flags.ignore_case |= text_[0] == 'i';
-      flags.multiline |= text_[0] == 'm';
-    }
+    // The one flag that 2.4 has.
+    flags.ignore_case = text_.starts_with('i');
+    if (flags.ignore_case) text_.remove_prefix(1);
     if (!text_.empty() && (is_letter(text_[0]) || is_digit(text_[0]))) return Error{"Invalid regexp flag(s)"};
     auto regex = Regex::compile(pattern, flags);
     if (!regex) return Error{"Failed to compile regular expression: " + regex.error().message()};

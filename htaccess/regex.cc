@@ -31,7 +31,6 @@ struct Regex::Code {
 Result<Regex> Regex::compile(std::string_view pattern, RegexFlags flags) {
   std::uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY;
   if (flags.ignore_case) options |= PCRE2_CASELESS;
-  if (flags.multiline) options |= PCRE2_MULTILINE;
   int code = 0;
   std::size_t offset = 0;
   auto compiled = std::make_shared<Code>();

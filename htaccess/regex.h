@@ -12,7 +12,6 @@ namespace paddock::htaccess {
 
 struct RegexFlags {
   bool ignore_case = false;
-  bool multiline = false;
 };
 
 class Regex {

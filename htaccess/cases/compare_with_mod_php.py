@@ -177,7 +177,7 @@ def main():
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         (root / "httpd.conf").write_text(configuration(root, port, os.path.abspath(options.module)))
-        (root / "php.ini").write_text("display_errors=0\nlog_errors=0\n")
+        (root / "php.ini").write_text("display_errors=0\nlog_errors=0\nrealpath_cache_size=0\n")
         (root / "empty").mkdir()
         os.symlink(root / "empty", root / "site")
         lay_out(root / "empty", Case("", ""))
