@@ -1,0 +1,91 @@
+// An abuse rule: what, over which time, is too much, and what then happens.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "accounting/counters.h"
+#include "base/result.h"
+
+namespace paddock::accounting {
+
+// A tenant's figure over the rule's window. Time without a sandbox counts as 0.
+enum class Metric : std::uint8_t {
+  kCpuPercent,         // average, of one core: 150 is one and a half
+  kMemoryBytes,        // average
+  kThrottledPercent,   // share of the quota's periods (kCpuPeriod) in which it ran out
+  kPids,               // average
+  kRequestsPerSecond,  // average, executed and refused
+  kEgressBytes,        // sum, on the tenant's network
+  kOomKills,           // count
+  kLateRequests,       // count
+};
+// "cpu_percent", "oom_kills"
+[[nodiscard]] std::string_view to_string(Metric metric);
+[[nodiscard]] std::optional<Metric> metric(std::string_view name);
+
+// cpu.max's second figure as Paddock sets it: the kernel's default (cgroup-v2.rst, "cpu.max").
+inline constexpr std::chrono::milliseconds kCpuPeriod{100};
+
+enum class Comparison : std::uint8_t { kAbove, kAtLeast, kBelow, kAtMost };
+[[nodiscard]] std::string_view to_string(Comparison comparison);  // ">", ">=", "<", "<="
+
+struct Condition {
+  Metric metric = Metric::kCpuPercent;
+  Comparison comparison = Comparison::kAbove;
+  double threshold = 0;
+  std::chrono::seconds window{300};
+};
+
+enum class Consequence : std::uint8_t { kNotify, kThrottle, kFreeze, kKill, kBlock };
+[[nodiscard]] std::string_view to_string(Consequence consequence);
+
+struct Action {
+  Consequence consequence = Consequence::kNotify;
+  std::vector<std::string> command;  // kNotify: a program and its arguments
+  std::string webhook;               // kNotify: a URL
+  std::string plan;                  // kThrottle: the one that holds meanwhile
+  std::chrono::seconds duration{0};  // kThrottle, kFreeze, kBlock; 0: until the admin ends it
+};
+
+struct Rule {
+  std::string name;
+  Condition condition;
+  // After a firing for a tenant, the next one for that tenant comes so much later at the earliest.
+  std::chrono::seconds cooldown{600};
+  Action action;
+  bool dry_run = false;              // fires and is logged, nothing is done
+  std::vector<std::string> tenants;  // whom it is for; none: all
+  std::vector<std::string> exempt;
+
+  [[nodiscard]] bool applies_to(std::string_view tenant) const;
+};
+
+inline constexpr std::chrono::seconds kLongestWindow = std::chrono::days(1);
+
+// Whether the rule makes sense on a machine with so many CPUs: an error for one without a name, that can
+// never fire or always would, that has no window or too long a one, or whose action lacks what it needs. The
+// text names the member and what was expected.
+Result<void> validate(const Rule &rule, unsigned cpus);
+
+// That a rule's condition came true for a tenant.
+struct Firing {
+  std::string rule;
+  std::string tenant;
+  Time time;
+  Condition condition;
+  double figure = 0;  // what the metric was
+  Action action;
+  bool dry_run = false;
+
+  // "cpu_percent 97.3 > 80 over 300 s"
+  [[nodiscard]] std::string text() const;
+  // The figures for an event's snapshot.
+  [[nodiscard]] std::string to_json() const;
+};
+
+}  // namespace paddock::accounting
