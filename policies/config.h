@@ -1,6 +1,7 @@
 // What the admin wrote, checked and with its defaults: plans, tenants, directories.
 //
-// A Config is only ever made by load_config() (policies/config_file.h), so that whoever holds one holds a valid one.
+// A Config is only ever made by load_config() (policies/config_file.h), so that whoever holds one holds a
+// valid one.
 #pragma once
 
 #include <sys/types.h>
@@ -58,7 +59,7 @@ struct Limits {
   std::optional<std::uint64_t> memory_max;
   std::optional<std::uint64_t> swap_max;
   std::optional<std::uint32_t> pids_max;
-  std::optional<std::uint32_t> io_weight;    // 1 to 10000
+  std::optional<std::uint32_t> io_weight;  // 1 to 10000
   std::vector<IoLimit> io;
 };
 
@@ -67,15 +68,15 @@ struct Plan {
   Location where;
   Limits limits;
   std::uint16_t workers = 4;
-  std::chrono::milliseconds idle{60'000};       // a sandbox without a request for that long is stopped; 0: never
-  std::uint32_t requests_per_worker = 10'000;   // 0: never replaced
-  std::uint32_t queue = 64;                     // requests that may wait beyond those in workers
+  std::chrono::milliseconds idle{60'000};  // a sandbox without a request for that long is stopped; 0: never
+  std::uint32_t requests_per_worker = 10'000;  // 0: never replaced
+  std::uint32_t queue = 64;                    // requests that may wait beyond those in workers
   std::chrono::milliseconds queue_time{10'000};
   std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   std::vector<IniEntry> ini;
-  std::vector<std::string> environment;         // NAME=value
+  std::vector<std::string> environment;  // NAME=value
   std::vector<Bind> binds;
 };
 
@@ -98,17 +99,18 @@ struct Runtime {
   std::string run_dir = "/run/paddock";
   std::string state_dir = "/var/lib/paddock";
   std::string log_dir = "/var/log/paddock";
-  std::string log_level = "info";            // debug, info, warning, error
+  std::string log_level = "info";  // debug, info, warning, error
   std::string gateway_user = "paddock-gateway";
   uid_t gateway_uid = 0;
   gid_t gateway_gid = 0;
-  std::string admin_group;                   // may use the control socket beside root; empty: root only
+  std::string admin_group;  // may use the control socket beside root; empty: root only
   std::optional<gid_t> admin_gid;
-  std::string cgroup;                        // below the cgroup2 mount; empty: the supervisor's own
+  std::string cgroup;  // below the cgroup2 mount; empty: the supervisor's own
   bool allow_missing_controllers = false;
   std::string php_ini_dir = "/etc/php/8.2/embed";  // php.ini and conf.d as the zygote reads them
-  std::string refusal_page;                  // the admin's page, read from the file that the config names; empty: built in
-  std::chrono::milliseconds stop_patience{10'000};  // running requests may take so long when a sandbox is stopped
+  std::string refusal_page;  // the admin's page, read from the file that the config names; empty: built in
+  std::chrono::milliseconds stop_patience{
+      10'000};  // running requests may take so long when a sandbox is stopped
 };
 
 struct Config {
@@ -118,7 +120,7 @@ struct Config {
   std::string apache_user = "www-data";
   uid_t apache_uid = 0;
   gid_t apache_gid = 0;
-  std::map<std::string, Plan> plans;      // "default" always exists
+  std::map<std::string, Plan> plans;  // "default" always exists
   std::map<std::string, Tenant> tenants;
 
   [[nodiscard]] const Plan &plan_of(const Tenant &tenant) const { return plans.at(tenant.plan); }

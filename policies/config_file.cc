@@ -276,4 +276,18 @@ Loaded parse_config(std::string_view text, const std::string &path, const Machin
   return Loader(machine).load(text, path);
 }
 
+Result<Runtime> load_directories(const std::string &path) {
+  PADDOCK_TRY(const std::string text, this_machine().read(path, kLargestFile));
+  std::vector<Diagnostic> diagnostics;
+  const Table root = parse_document(text, path, diagnostics);
+  Runtime runtime;
+  for (const auto &entry : root)
+    if (const auto *table = entry.value.as<Table>(); table != nullptr && entry.key == "runtime") {
+      Section section(*table, entry.where, "runtime", path, diagnostics);
+      read_directories(section, runtime);
+    }
+  if (!diagnostics.empty()) return Error{diagnostics.front().to_string()};
+  return runtime;
+}
+
 }  // namespace paddock::policies

@@ -26,4 +26,9 @@ struct Loaded {
 // The same for a text that stands for the contents of `path`.
 [[nodiscard]] Loaded parse_config(std::string_view text, const std::string &path, const Machine &machine);
 
+// Only run_dir, state_dir and log_dir (the defaults where the file does not say), for clients of a supervisor
+// that runs on an earlier version of the file: whatever else is wrong in it, and what it includes, is not
+// looked at. An error: the file cannot be read, is no TOML, or one of the three is wrong.
+[[nodiscard]] Result<Runtime> load_directories(const std::string &path);
+
 }  // namespace paddock::policies

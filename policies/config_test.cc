@@ -375,3 +375,21 @@ TEST_CASE("ten thousand tenants load without ten thousand scans of anything") {
   // minutes.
   CHECK(seconds < 15);
 }
+
+TEST_CASE("the directories of a config that has errors elsewhere") {
+  const Directory directory;
+  directory.write("paddock.toml",
+                  "include = [\"none.toml\"]\n[runtime]\nrun_dir = \"/r\"\nrun_dri = 1\n[nonsense]\n");
+  const auto runtime = load_directories(directory.path + "/paddock.toml");
+  REQUIRE(runtime.ok());
+  CHECK(runtime->run_dir == "/r");
+  CHECK(runtime->state_dir == Runtime().state_dir);
+  directory.write("paddock.toml", "[runtime]\nrun_dir = \"r\"\n");
+  CHECK(load_directories(directory.path + "/paddock.toml")
+            .error()
+            .message()
+            .find(":2:11: error: runtime.run_dir") != std::string::npos);
+  directory.write("paddock.toml", "[runtime\n");
+  CHECK_FALSE(load_directories(directory.path + "/paddock.toml").ok());
+  CHECK(load_directories(directory.path + "/none.toml").error().code == ENOENT);
+}

@@ -67,10 +67,14 @@ void read_cgroup(Section &section, Runtime &runtime) {
 
 }  // namespace
 
-void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
+void read_directories(Section &section, Runtime &runtime) {
   read_directory(section, "run_dir", runtime.run_dir);
   read_directory(section, "state_dir", runtime.state_dir);
   read_directory(section, "log_dir", runtime.log_dir);
+}
+
+void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
+  read_directories(section, runtime);
   static const std::vector<std::string> kLevels = {"debug", "info", "warning", "error"};
   if (const auto level = section.choice("log_level", kLevels)) runtime.log_level = kLevels[*level];
   if (const auto user = section.text("gateway_user")) runtime.gateway_user = *user;

@@ -166,6 +166,7 @@ TEST_CASE("failures have their codes, and codes their exit status") {
       {ErrorCode::kWrongState, ExitStatus::kFailed},
       {ErrorCode::kConfig, ExitStatus::kUsage},
       {ErrorCode::kFailed, ExitStatus::kFailed},
+      {ErrorCode::kNotRunning, ExitStatus::kNotRunning},
   };
   for (const auto &[code, status] : table) {
     const auto reply = parse_reply(error_reply(code, "no \xff"));

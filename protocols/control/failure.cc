@@ -11,13 +11,14 @@ struct Row {
   ExitStatus status;
 };
 
-constexpr std::array<Row, 6> kRows{{
+constexpr std::array<Row, 7> kRows{{
     {ErrorCode::kBadRequest, "bad-request", ExitStatus::kUsage},
     {ErrorCode::kNotPermitted, "not-permitted", ExitStatus::kNotPermitted},
     {ErrorCode::kUnknownTenant, "unknown-tenant", ExitStatus::kUnknownTenant},
     {ErrorCode::kWrongState, "wrong-state", ExitStatus::kFailed},
     {ErrorCode::kConfig, "config", ExitStatus::kUsage},
     {ErrorCode::kFailed, "failed", ExitStatus::kFailed},
+    {ErrorCode::kNotRunning, "not-running", ExitStatus::kNotRunning},
 }};
 
 }  // namespace

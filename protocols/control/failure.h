@@ -15,13 +15,15 @@ namespace paddock::control {
 // wrong-state        1     the tenant's state does not allow it: thaw of one that is not frozen
 // config             2     reload: the config has errors; the old one stays in force
 // failed             1     tried, and failed: the message says where
+// not-running        3     never sent: what `paddock --json` prints where nobody answers
 enum class ErrorCode : std::uint8_t {
   kBadRequest,
   kNotPermitted,
   kUnknownTenant,
   kWrongState,
   kConfig,
-  kFailed
+  kFailed,
+  kNotRunning,
 };
 
 [[nodiscard]] std::string_view name_of(ErrorCode code);

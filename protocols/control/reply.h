@@ -11,7 +11,7 @@
 
 namespace paddock::control {
 
-// T: Status, Sockets, Action, Findings, Reloaded, Doctor or Version.
+// T: Status, Sockets, Action, Findings, Reloaded, Doctor, Version or Vhost.
 
 // The result alone, as JSON on one line.
 template <typename T>

@@ -244,4 +244,20 @@ struct Version {
   }
 };
 
+// Not of the protocol: what `paddock vhost --json` prints.
+struct Vhost {
+  std::string tenant;
+  std::string server;  // "apache" or "nginx"
+  std::string socket;
+  std::string lines;  // for the server's configuration
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("tenant", tenant);
+    io("server", server);
+    io("socket", socket);
+    io("lines", lines);
+  }
+};
+
 }  // namespace paddock::control

@@ -1,0 +1,154 @@
+// `paddock`: asks the supervisor, and looks at config and machine. docs/man/paddock.1
+#include <CLI/CLI.hpp>
+#include <ctime>
+#include <iostream>
+
+#include "cli/check.h"
+#include "cli/doctor.h"
+#include "cli/status.h"
+#include "cli/text.h"
+#include "cli/vhost.h"
+
+using namespace paddock;
+using cli::ExitStatus;
+using control::Command;
+
+namespace {
+
+constexpr const char *kFooter =
+    "Exit status: 0 done, nothing found; 1 failed, or check or doctor found something; 2 wrong usage, or a "
+    "config\n"
+    "with errors; 3 the supervisor is not running; 4 not permitted; 5 unknown tenant.\n"
+    "See paddock(1), paddock.toml(5), paddockd(8).";
+
+struct Arguments {
+  std::string tenant;
+  std::string reason;
+  std::string until;
+  cli::VhostOptions vhost;
+};
+
+class Commands {
+ public:
+  Commands(CLI::App &app, cli::Session &session) : app_(app), session_(session) {}
+
+  CLI::App *add(const char *name, const char *help, std::function<ExitStatus()> run) {
+    CLI::App *command = app_.add_subcommand(name, help);
+    command->add_flag("--json", session_.json, "Print JSON");
+    command->callback([this, run = std::move(run)] { status_ = run(); });
+    return command;
+  }
+  [[nodiscard]] ExitStatus status() const { return status_; }
+
+ private:
+  CLI::App &app_;
+  cli::Session &session_;
+  ExitStatus status_ = ExitStatus::kOk;
+};
+
+ExitStatus block(const cli::Session &session, const Arguments &arguments) {
+  control::Request request{Command::kBlock, arguments.tenant, arguments.reason, {}};
+  if (!arguments.until.empty()) {
+    const std::int64_t now = std::time(nullptr);
+    request.until = cli::parse_time(arguments.until, now);
+    if (!request.until)
+      return session.fail(ExitStatus::kUsage,
+                          "--until: expected a duration such as 2h or 7d, or a time such as "
+                          "2026-01-31T18:00");
+    if (*request.until <= now) return session.fail(ExitStatus::kUsage, "--until: this time has passed");
+  }
+  return cli::act(session, request);
+}
+
+void add_commands(Commands &commands, const cli::Session &session, Arguments &arguments) {
+  commands.add("check", "Tell what is wrong with the config", [&] { return cli::check(session); });
+  commands.add("doctor", "Tell what this machine lacks, and how to mend it",
+               [&] { return cli::doctor(session); });
+  commands
+      .add("status", "Show all tenants, or one and its running requests",
+           [&] { return cli::status(session, arguments.tenant); })
+      ->add_option("tenant", arguments.tenant, "Only this one");
+  commands
+      .add("sockets", "Print TENANT<TAB>PATH of the tenants' sockets",
+           [&] { return cli::sockets(session, arguments.tenant); })
+      ->add_option("tenant", arguments.tenant, "Only this one");
+
+  const std::pair<Command, const char *> actions[] = {
+      {Command::kStart, "Start a tenant's sandbox (requests start it too)"},
+      {Command::kStop, "Stop it, after its running requests; the next request starts it again"},
+      {Command::kRestart, "Stop it, after its running requests, and start it"},
+      {Command::kKill, "Kill all of a tenant's processes at once"},
+      {Command::kFreeze, "Halt all of a tenant's processes; requests are refused meanwhile"},
+      {Command::kThaw, "Let them go on"},
+      {Command::kUnblock, "Serve a blocked tenant again"},
+  };
+  for (const auto &[command, help] : actions)
+    commands
+        .add(std::string(name_of(command)).c_str(), help,
+             [&, command = command] {
+               return cli::act(session, {command, arguments.tenant, "", {}});
+             })
+        ->add_option("tenant", arguments.tenant, "The tenant")
+        ->required();
+
+  CLI::App *blocking =
+      commands.add("block", "Kill a tenant's processes and refuse its requests, over restarts too",
+                   [&] { return block(session, arguments); });
+  blocking->add_option("tenant", arguments.tenant, "The tenant")->required();
+  blocking->add_option("--reason", arguments.reason, "Why; shown in status and kept in the log")->required();
+  blocking->add_option("--until", arguments.until,
+                       "A duration (2h, 7d) or a time (2026-01-31T18:00); else for good");
+
+  commands.add("reload", "Let the supervisor read its config again", [&] { return cli::reload(session); });
+
+  CLI::App *vhost = commands.add("vhost", "Print the web server's lines for a tenant",
+                                 [&] { return cli::vhost(session, arguments.vhost); });
+  vhost->add_option("tenant", arguments.vhost.tenant, "The tenant")->required();
+  vhost->add_option("--server", arguments.vhost.server, "apache or nginx")
+      ->check(CLI::IsMember({"apache", "nginx"}))
+      ->capture_default_str();
+  vhost->add_option("--name", arguments.vhost.name, "Host name: print a whole virtual host");
+  vhost->add_option("--docroot", arguments.vhost.docroot, "Its document root");
+}
+
+int run(int argc, char **argv) {
+  CLI::App app("Paddock: a sandbox for every user's PHP");
+  cli::Session session{.out = std::cout, .err = std::cerr};
+  Arguments arguments;
+  app.set_version_flag("--version", std::string("paddock ") + PADDOCK_VERSION);
+  CLI::Option *config = app.add_option("--config", session.config, "The config")->capture_default_str();
+  app.add_option("--socket", session.socket,
+                 "The control socket (default: control.sock in the config's run_dir)");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.fallthrough();
+  config->each([&](const std::string &) { session.config_given = true; });
+  Commands commands(app, session);
+  add_commands(commands, session, arguments);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError &error) {
+    // CLI11 only says that a subcommand is required.
+    if (const auto words = app.remaining(); !words.empty() && app.get_subcommands().empty())
+      return static_cast<int>(session.fail(
+          ExitStatus::kUsage, "unknown command " + cli::printable(words.front()) + "; see paddock --help"));
+    return app.exit(error) == 0 ? 0 : static_cast<int>(ExitStatus::kUsage);
+  }
+  std::cout.flush();
+  if (!std::cout) {
+    std::cerr << "paddock: cannot write to standard output\n";
+    return static_cast<int>(ExitStatus::kFailed);
+  }
+  return static_cast<int>(commands.status());
+}
+
+}  // namespace
+
+int main(int argc, char **argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception &error) {
+    std::cerr << "paddock: " << error.what() << '\n';
+    return static_cast<int>(ExitStatus::kFailed);
+  }
+}
