@@ -148,6 +148,10 @@ Result<Hierarchy> Hierarchy::open(const std::string &base) {
   }
 
   const auto child = [&](const char *name) -> Result<Cgroup> {
+    // A new one where an empty one is left: the kernel compares a cgroup's count of kills with that of the
+    // cloner's cgroup (cgroup_post_fork(), seen on 6.18), so whoever lives in a cgroup that was once killed
+    // can clone into no fresh one: each child would be killed at birth.
+    ::unlinkat(hierarchy.base_.get(), name, AT_REMOVEDIR);
     PADDOCK_TRY(UniqueFd directory, make_child(hierarchy.base_, hierarchy.base_path_, name));
     return Cgroup(std::move(directory), hierarchy.base_path_ + "/" + name);
   };

@@ -43,9 +43,13 @@ std::map<std::string, std::string> io_lines(const std::string &text) {
   return lines;
 }
 
+std::string io_line(const std::string &device, const std::string &figures) {
+  return device + " " + figures;
+}
+
 class Planner {
  public:
-  Planner(BorrowedFd cgroup, std::string controllers)
+  Planner(BorrowedFd cgroup, const std::string &controllers)
       : cgroup_(cgroup), controllers_(" " + controllers + " ") {}
 
   Result<void> add(const char *controller, const char *file, std::string value, bool wanted) {
@@ -75,9 +79,9 @@ class Planner {
       };
       const std::string value = line_of(wanted);
       const std::string before = line_of(old);
-      if (value != before)
-        settings_.push_back(
-            {"io", "io.max", device + " " + value, device + " " + before, wanted.contains(device)});
+      if (value == before) continue;
+      settings_.push_back(
+          {"io", "io.max", io_line(device, value), io_line(device, before), wanted.contains(device)});
     }
     return {};
   }

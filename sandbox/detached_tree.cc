@@ -15,8 +15,16 @@ namespace {
 
 constexpr int kMaxLinks = 40;  // as the kernel's own (path_resolution(7))
 
+Error failed_call(const std::string &path, const std::string &where) {
+  return errno_error("open tree " + path + ": " + where);
+}
+
 Error refusal(const std::string &path, const std::string &why, int code = 0) {
   return errno_error("open tree " + path + ": " + why, code);
+}
+
+std::string symbolic_link_of_others(const std::string &where) {
+  return where + " is a symbolic link that others than root can make";
 }
 
 // Only root decides what such a directory names: it may write there, or nobody may replace what root has put
@@ -40,21 +48,22 @@ Result<UniqueFd> walk(const std::string &path) {
     const std::string name = rest.substr(start, end - start);
     rest.erase(0, end);
     if (name == ".") continue;
+    std::string where = walked;
+    where.append("/").append(name);
 
     struct stat status {};
     if (::fstatat(here.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) != 0)
-      return errno_error("open tree " + path + ": " + walked + "/" + name);
+      return failed_call(path, where);
     if (S_ISLNK(status.st_mode)) {
       struct stat directory {};
-      if (::fstat(here.get(), &directory) != 0) return errno_error("stat " + walked);
+      if (::fstat(here.get(), &directory) != 0) return failed_call(path, walked);
       if (!only_root_names_entries(directory) || status.st_uid != 0)
-        return refusal(path, walked + "/" + name + " is a symbolic link that others than root can make",
-                       ELOOP);
+        return refusal(path, symbolic_link_of_others(where), ELOOP);
       if (++links > kMaxLinks) return refusal(path, "too many symbolic links", ELOOP);
       char target[PATH_MAX];
       const ssize_t length = ::readlinkat(here.get(), name.c_str(), target, sizeof target);
-      if (length < 0) return errno_error("read link " + walked + "/" + name);
-      rest = std::string(target, static_cast<std::size_t>(length)) + rest;
+      if (length < 0) return failed_call(path, where);
+      rest.insert(0, target, static_cast<std::size_t>(length));
       if (rest.front() == '/') {
         PADDOCK_TRY(here, open_file("/", O_PATH | O_DIRECTORY));
         walked.clear();
@@ -64,9 +73,9 @@ Result<UniqueFd> walk(const std::string &path) {
     // O_PATH alone would stop at an automount point; with O_DIRECTORY the kernel mounts what belongs there.
     const int kind = S_ISDIR(status.st_mode) ? O_DIRECTORY : 0;
     const int next = ::openat(here.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC | kind);
-    if (next < 0) return errno_error("open tree " + path + ": " + walked + "/" + name);
+    if (next < 0) return failed_call(path, where);
     here.reset(next);
-    walked += "/" + name;
+    walked = where;
     if (kind == 0 && rest.find_first_not_of('/') != std::string::npos)
       return refusal(path, walked + " is no directory", ENOTDIR);
   }

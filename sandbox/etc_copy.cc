@@ -8,6 +8,7 @@
 
 #include <cstdlib>
 #include <memory>
+#include <string_view>
 
 #include "base/file.h"
 
@@ -80,6 +81,11 @@ constexpr int kMaxDepth = 12;
 
 Result<void> copy_entry(const std::string &source, BorrowedFd directory, const std::string &name, int depth);
 
+// Links to manual pages: most of what is in alternatives.
+bool is_left_out(std::string_view name) {
+  return name.ends_with(".gz");
+}
+
 Result<void> copy_file(const std::string &source, BorrowedFd directory, const std::string &name) {
   PADDOCK_TRY(const std::string bytes, read_file(source, kMaxFile));
   PADDOCK_TRY(const UniqueFd copy, open_at(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644));
@@ -98,8 +104,10 @@ Result<void> copy_directory(const std::string &source, BorrowedFd directory, con
   PADDOCK_TRY(const UniqueFd target, open_at(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   while (const dirent *entry = ::readdir(listing.get())) {
     const std::string child = entry->d_name;
-    if (child == "." || child == "..") continue;
-    PADDOCK_CHECK(copy_entry(source + "/" + child, target, child, depth + 1));
+    if (child == "." || child == ".." || is_left_out(child)) continue;
+    std::string path = source;
+    path.append("/").append(child);
+    PADDOCK_CHECK(copy_entry(path, target, child, depth + 1));
   }
   return {};
 }
@@ -152,14 +160,19 @@ Result<void> copy_path(BorrowedFd etc, const std::string &path) {
   return copy_entry("/etc/" + path, parent, path.substr(start), 0);
 }
 
+Result<void> check_present(const std::string &path) {
+  struct stat status {};
+  if (::stat(("/etc/" + path).c_str(), &status) != 0)
+    return errno_error("copy /etc/" + path + " into the base view");
+  return {};
+}
+
 }  // namespace
 
 Result<void> copy_etc(BorrowedFd etc, const std::vector<std::string> &more) {
   for (const char *path : kEtcFiles) PADDOCK_CHECK(copy_path(etc, path));
   for (const auto &path : more) {
-    struct stat status {};
-    if (::stat(("/etc/" + path).c_str(), &status) != 0)
-      return errno_error("copy /etc/" + path + " into the base view");
+    PADDOCK_CHECK(check_present(path));
     PADDOCK_CHECK(copy_path(etc, path));
   }
   return {};
