@@ -1,8 +1,11 @@
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <thread>
 
 #include "htaccess/htaccess_cache.h"
 #include "htaccess/temporary_tree.h"
@@ -91,6 +94,177 @@ TEST_CASE("A directory that takes another's place is seen") {
   std::filesystem::rename(root / "b", root / "a");
   CHECK(site.value("/a/probe.php") == "b");
   CHECK(site.value("/c/probe.php") == "a");
+}
+
+TEST_CASE("A .htaccess that comes to be in a directory without one is seen, each time and however it comes") {
+  Site site;
+  const std::filesystem::path root = site.tree.path();
+  site.tree.write("a/b/c/probe.php", "");
+  site.tree.write("elsewhere/.htaccess", "php_value user_agent there\n");
+  for (const char *directory : {"", "a/", "a/b/", "a/b/c/"}) {
+    INFO(directory);
+    const std::filesystem::path file = root / (std::string(directory) + ".htaccess");
+    const auto value = [&] { return site.value("/a/b/c/probe.php"); };
+    for (int round = 0; round < 3; ++round) {
+      REQUIRE(value() == "(not set)");
+      site.tree.write(std::string(directory) + ".htaccess", "php_value user_agent written\n");
+      REQUIRE(value() == "written");
+      std::filesystem::remove(file);
+      REQUIRE(value() == "(not set)");
+      std::filesystem::create_symlink(root / "elsewhere/.htaccess", file);
+      REQUIRE(value() == "there");
+      std::filesystem::remove(file);
+      REQUIRE(value() == "(not set)");
+      std::filesystem::create_hard_link(root / "elsewhere/.htaccess", file);
+      REQUIRE(value() == "there");
+      std::filesystem::remove(file);
+      REQUIRE(value() == "(not set)");
+      std::filesystem::rename(root / "elsewhere/.htaccess", file);
+      REQUIRE(value() == "there");
+      std::filesystem::rename(file, root / "elsewhere/.htaccess");
+      REQUIRE(value() == "(not set)");
+    }
+  }
+}
+
+TEST_CASE("The target of a symlink that led nowhere is seen to come to be") {
+  Site site;
+  std::filesystem::create_symlink(site.tree.path() + "/later/it", site.tree.path() + "/.htaccess");
+  CHECK(site.value() == "(not set)");
+  site.tree.write("later/it", "php_value user_agent it\n");
+  CHECK(site.value() == "it");
+}
+
+TEST_CASE("Directories on the way that are replaced are seen, with and without a .htaccess") {
+  Site site;
+  const std::filesystem::path root = site.tree.path();
+  site.tree.write("a/b/c/probe.php", "");
+  site.tree.write("other/b/c/probe.php", "");
+  site.tree.write("other/.htaccess", "php_value user_agent other\n");
+  const auto value = [&] { return site.value("/a/b/c/probe.php"); };
+  CHECK(value() == "(not set)");
+  // One that is replaced by another with the same leaf: only the rename tells.
+  std::filesystem::rename(root / "a/b", root / "kept");
+  std::filesystem::rename(root / "a", root / "gone");
+  std::filesystem::rename(root / "other", root / "a");
+  std::filesystem::remove_all(root / "a/b");
+  std::filesystem::rename(root / "kept", root / "a/b");
+  CHECK(value() == "other");
+  std::filesystem::rename(root / "a", root / "other");
+  std::filesystem::create_directory(root / "a");
+  std::filesystem::rename(root / "other/b", root / "a/b");
+  CHECK(value() == "(not set)");
+  site.tree.write("a/b/.htaccess", "php_value user_agent b\n");
+  CHECK(value() == "b");
+}
+
+TEST_CASE("A directory above the document root that is replaced is seen") {
+  TemporaryTree tree;
+  tree.write("x/site/probe.php", "");
+  tree.write("y/site/.htaccess", "php_value user_agent y\n");
+  const std::filesystem::path base = tree.path();
+  HtaccessCache cache;
+  const std::string root = tree.path() + "/x/site";
+  const auto value = [&] { return value_of(cache.settings(root, root + "/probe.php", {}), "user_agent"); };
+  CHECK(value() == "(not set)");
+  std::filesystem::rename(base / "x", base / "z");
+  std::filesystem::rename(base / "y", base / "x");
+  CHECK(value() == "y");
+}
+
+TEST_CASE("A symlinked directory that is led elsewhere is seen, and what comes to be in its target") {
+  Site site;
+  const std::filesystem::path root = site.tree.path();
+  site.tree.write("v1/probe.php", "");
+  site.tree.write("v2/.htaccess", "php_value user_agent v2\n");
+  site.tree.write("v3/deep/probe.php", "");
+  std::filesystem::create_directory_symlink("v1", root / "current");
+  const auto value = [&] { return site.value("/current/probe.php"); };
+  CHECK(value() == "(not set)");
+  std::filesystem::create_directory_symlink("v2", root / "next");
+  std::filesystem::rename(root / "next", root / "current");
+  CHECK(value() == "v2");
+  std::filesystem::create_directory_symlink("v1", root / "next");
+  std::filesystem::rename(root / "next", root / "current");
+  CHECK(value() == "(not set)");
+  site.tree.write("v1/.htaccess", "php_value user_agent v1\n");
+  CHECK(value() == "v1");
+  std::filesystem::create_directory_symlink("v3", root / "next");
+  std::filesystem::rename(root / "next", root / "current");
+  CHECK(site.value("/current/deep/probe.php") == "(not set)");
+  site.tree.write("v3/deep/.htaccess", "php_value user_agent deep\n");
+  CHECK(site.value("/current/deep/probe.php") == "deep");
+}
+
+TEST_CASE("A removed directory that comes again is seen") {
+  Site site;
+  const std::filesystem::path root = site.tree.path();
+  for (int round = 0; round < 20; ++round) {
+    site.tree.write("a/probe.php", "");
+    REQUIRE(site.value("/a/probe.php") == "(not set)");
+    std::filesystem::remove_all(root / "a");
+    site.tree.write("a/.htaccess", "php_value user_agent a\n");
+    REQUIRE(site.value("/a/probe.php") == "a");
+    std::filesystem::remove_all(root / "a");
+  }
+}
+
+TEST_CASE("A file system mounted on the way is seen, and its end") {
+  Site site;
+  site.tree.write("a/b/probe.php", "");
+  site.tree.write("c/.htaccess", "php_value user_agent c\n");
+  site.tree.write("c/b/probe.php", "");
+  const std::string a = site.tree.path() + "/a";
+  CHECK(site.value("/a/b/probe.php") == "(not set)");
+  // In a mount namespace of its own; it is left with the thread.
+  std::string mounted, unmounted;
+  bool possible = false;
+  std::thread([&] {
+    if (::unshare(CLONE_FS | CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      return;
+    HtaccessCache cache;
+    const auto value = [&] {
+      return value_of(cache.settings(site.tree.path(), a + "/b/probe.php", {}), "user_agent");
+    };
+    possible = value() == "(not set)" &&
+               ::mount((site.tree.path() + "/c").c_str(), a.c_str(), nullptr, MS_BIND, nullptr) == 0;
+    mounted = value();
+    possible = possible && ::umount(a.c_str()) == 0;
+    unmounted = value();
+  }).join();
+  REQUIRE(possible);
+  CHECK(mounted == "c");
+  CHECK(unmounted == "(not set)");
+}
+
+TEST_CASE("More events than the queue holds are no way past it") {
+  Site site;
+  site.tree.write("a/probe.php", "");
+  CHECK(site.value("/a/probe.php") == "(not set)");
+  const std::filesystem::path root = site.tree.path();
+  for (int i = 0; i < 20'000; ++i) {
+    const std::filesystem::path file = root / ("a/" + std::to_string(i % 2));
+    std::filesystem::create_symlink("x", file);
+    std::filesystem::remove(file);
+  }
+  site.tree.write("a/.htaccess", "php_value user_agent a\n");
+  CHECK(site.value("/a/probe.php") == "a");
+  std::filesystem::remove(root / "a/.htaccess");
+  CHECK(site.value("/a/probe.php") == "(not set)");
+  site.tree.write("a/.htaccess", "php_value user_agent a\n");
+  CHECK(site.value("/a/probe.php") == "a");
+}
+
+TEST_CASE("More directories than are watched at once") {
+  Site site;
+  const int count = DirectoryWatch::kMaxWatches + 200;
+  for (int i = 0; i < count; ++i) site.tree.write("d" + std::to_string(i) + "/probe.php", "");
+  for (int i = 0; i < count; ++i) REQUIRE(site.value("/d" + std::to_string(i) + "/probe.php") == "(not set)");
+  for (const int i : {0, 1, count / 2, count - 1}) {
+    site.tree.write("d" + std::to_string(i) + "/.htaccess", "php_value user_agent x\n");
+    CHECK(site.value("/d" + std::to_string(i) + "/probe.php") == "x");
+  }
 }
 
 TEST_CASE("An error is told each time, and gone with its cause") {
@@ -209,9 +383,8 @@ TEST_CASE("More files on the way than are kept") {
   Site site({.max_files = 2});
   std::string directory;
   for (int i = 0; i < 8; ++i) {
-    site.tree.write(
-        (directory + "/.htaccess").substr(directory.empty() ? 1 : 1),
-        "php_value user_agent " + std::to_string(i) + "\nphp_value v" + std::to_string(i) + " x\n");
+    site.tree.write((directory + "/.htaccess").substr(1), "php_value user_agent " + std::to_string(i) +
+                                                              "\nphp_value v" + std::to_string(i) + " x\n");
     directory += "/d";
   }
   const auto settings = site.settings(directory + "/probe.php");

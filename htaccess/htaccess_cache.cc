@@ -12,7 +12,6 @@
 namespace paddock::htaccess {
 namespace {
 
-constexpr std::string_view kName = "/.htaccess";
 constexpr std::int64_t kSecond = 1'000'000'000;
 // The coarsest clock that a file system in use stamps its files with, and as much again for one that runs
 // apart from ours.
@@ -33,6 +32,15 @@ bool is_plain(std::string_view path) {
   for (const std::string_view bad : {"/./", "/../"})
     if (path.find(bad) != std::string_view::npos) return false;
   return !path.ends_with("/.") && !path.ends_with("/..");
+}
+
+// `path` itself where it has no "//", which is nearly always; else without them, kept in `buffer`.
+std::string_view without_double_slashes(std::string_view path, std::string &buffer) {
+  if (path.find("//") == std::string_view::npos) return path;
+  buffer.clear();
+  for (const char c : path)
+    if (c != '/' || !buffer.ends_with('/')) buffer += c;
+  return buffer;
 }
 
 }  // namespace
@@ -124,22 +132,19 @@ Result<HtaccessCache::Entry *> HtaccessCache::look_up(const std::string &path) {
 
 Result<Settings> HtaccessCache::settings(std::string_view document_root, std::string_view script,
                                          const Request &request) {
-  while (document_root.ends_with('/')) document_root.remove_suffix(1);
-  const bool below = script.starts_with(document_root) && script.size() > document_root.size() &&
-                     script[document_root.size()] == '/';
-  if (!below || !is_plain(script))
+  const std::string_view root = without_double_slashes(document_root, root_);
+  const std::string_view path = without_double_slashes(script, script_);
+  const std::size_t top = root.ends_with('/') ? root.size() - 1 : root.size();
+  const bool below = path.size() > top && path[top] == '/' && path.starts_with(root.substr(0, top));
+  if (!below || !is_plain(path))
     return errno_error(
         "look for .htaccess of " + std::string(script) + " below " + std::string(document_root), EINVAL);
   make_room();
   found_.clear();
   std::vector<Diagnostic> diagnostics;
-  // Each '/' from the end of the document root on ends the path of a directory.
-  std::size_t end = options_.above_document_root ? 0 : document_root.size();
-  for (; end != std::string_view::npos; end = script.find('/', end + 1)) {
-    if (end + 1 < script.size() && script[end + 1] == '/') continue;
-    path_.assign(script, 0, end);
-    path_ += kName;
-    PADDOCK_TRY(Entry *const entry, look_up(path_));
+  const std::string_view directory = path.substr(0, path.rfind('/'));
+  for (const std::string &file : chains_.files(directory, options_.above_document_root ? 0 : top)) {
+    PADDOCK_TRY(Entry *const entry, look_up(file));
     if (entry == nullptr) continue;
     if (!entry->document) return entry->document.error();
     if (!std::exchange(entry->reported, true))

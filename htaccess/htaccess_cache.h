@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "base/result.h"
+#include "htaccess/directory_chain.h"
 #include "htaccess/document.h"
 #include "htaccess/request.h"
 #include "htaccess/settings.h"
@@ -35,11 +36,15 @@ class HtaccessCache {
   // script. Both paths are absolute, without "." and ".."; `script` is below `document_root`, and symlinks in
   // it are left as they are, as Apache leaves them.
   //
-  // One stat(2) for each directory, and more only where a .htaccess is new or has changed. A cached file is
+  // That a directory has no .htaccess is remembered as long as DirectoryChains knows it to be so: one read(2)
+  // and one statx(2), however many there are; where that cannot be known (NFS, FUSE, no inotify instance
+  // left), one stat(2) for each directory. Each .htaccess that exists costs one stat(2): a cached file is
   // used while device, inode, size, mtime and ctime are what they were; one whose ctime was younger than the
   // file system's clock can tell apart when it was read is read again, and compared, until it has aged. So no
-  // write that happened before the call is ever missed, except one through mmap(2), which does not touch the
-  // times until it is written back, and what a network file system's own attribute cache hides.
+  // change that happened before the call is ever missed, except a write through mmap(2), which does not touch
+  // the times until it is written back, and what a network file system's own attribute cache hides.
+  //
+  // The first call makes an inotify instance: call it in the process that serves, not before a fork.
   //
   // Errors, which are Apache's: code 0: the file's syntax; `attempt` is "FILE:LINE: …", and Apache answers
   // 500. Any other code: the file cannot be read (EACCES, ELOOP, not a regular file, EFBIG), or the paths are
@@ -83,7 +88,10 @@ class HtaccessCache {
   Entries entries_;  // most recently used first
   std::unordered_map<std::string_view, Entries::iterator> index_;
   std::size_t bytes_ = 0;
-  std::string path_;  // kept from call to call for its memory
+  DirectoryChains chains_;
+  // Kept from call to call for their memory.
+  std::string root_;
+  std::string script_;
   std::vector<const Document *> found_;
 };
 
