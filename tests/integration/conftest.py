@@ -161,6 +161,7 @@ def _host(make_paddock, make_apache, **options):
     # Descriptors that a tenant's first start opens for good (its log) are no leak: settle once with all started.
     for name in paddock.tenants:
         paddock.cli("start", name)
+        machine.wait_for(lambda name=name: paddock.keeper(name), 20, f"a sandbox of {name}")
     assert not paddock.settle()
     return Host(paddock, make_apache(paddock))
 

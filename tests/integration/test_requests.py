@@ -407,11 +407,7 @@ def test_disconnected_client_is_noticed(host, page):
     connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
 
-    def free():
-        status = json.loads(host.paddock.cli("status", "alice", "--json").stdout)
-        return '"busy": 0' in json.dumps(status) or '"busy":0' in json.dumps(status)
-
-    machine.wait_for(free, 15, "the worker is free again")
+    machine.wait_for(lambda: host.paddock.tenant_status("alice")["busy"] == 0, 15, "the worker is free again")
     assert host.alice.run("return file_exists('/tmp/not-noticed');") is False
 
 
@@ -423,7 +419,7 @@ def test_shutdown_functions_run_after_an_abort(host):
 def test_time_limit(host):
     answer = host.alice.post("/run.php", b"set_time_limit(1); while (true); return 1;")
     assert answer.status == 500
-    assert "Maximum execution time" in host.paddock.tenant_log("alice")
+    machine.wait_for(lambda: "Maximum execution time" in host.paddock.tenant_log("alice"), 5)
     assert host.alice.get("/hello.php").ok()
 
 

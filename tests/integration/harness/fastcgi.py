@@ -31,11 +31,11 @@ def length(value):
 
 
 def pairs(values):
-    content = b""
+    parts = []
     for name, value in values.items():
         name, value = name.encode(), value.encode()
-        content += length(len(name)) + length(len(value)) + name + value
-    return content
+        parts += (length(len(name)), length(len(value)), name, value)
+    return b"".join(parts)
 
 
 def stream(kind, content, request_id=1, chunk=65535):
@@ -95,14 +95,14 @@ class Answer:
 
 
 def parse(data):
-    answer = Answer()
-    while len(data) >= 8:
-        _, kind, request_id, size, padding = struct.unpack("!BBHHBx", data[:8])
-        if len(data) < 8 + size + padding:
+    answer, at = Answer(), 0
+    while len(data) >= at + 8:
+        _, kind, request_id, size, padding = struct.unpack_from("!BBHHBx", data, at)
+        if len(data) < at + 8 + size + padding:
             break
-        answer.records.append((kind, request_id, data[8:8 + size]))
-        data = data[8 + size + padding:]
-    answer.rest = data
+        answer.records.append((kind, request_id, data[at + 8:at + 8 + size]))
+        at += 8 + size + padding
+    answer.rest = data[at:]
     return answer
 
 
@@ -133,7 +133,7 @@ class Connection:
 
     def receive(self):
         """Everything until the other side closes or the time is over."""
-        data, timed_out = b"", False
+        data, timed_out = bytearray(), False
         try:
             while chunk := self.socket.recv(1 << 20):
                 data += chunk
@@ -141,7 +141,7 @@ class Connection:
             pass
         except TimeoutError:
             timed_out = True
-        answer = parse(data)
+        answer = parse(bytes(data))
         answer.timed_out = timed_out
         return answer
 

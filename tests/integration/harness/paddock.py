@@ -14,6 +14,8 @@ from . import machine, process
 
 SITE = pathlib.Path(__file__).resolve().parents[1] / "site"
 # What a program under sanitizers reports, and what no test provokes on purpose.
+# What differs from one descriptor to the next of a kind: inode numbers, mkstemp(3)'s six characters, other numbers.
+_KIND = re.compile(r"(?<=\.)\w{6}(?= \(deleted\))|\d+")
 _ALARMS = re.compile(r"ERROR: (?:Address|Leak|Thread)Sanitizer|runtime error:|terminate called|Assertion .* failed")
 
 
@@ -234,6 +236,11 @@ class Paddock:
             assert done.returncode == 0, f"paddock {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
+    def tenant_status(self, tenant):
+        """`paddock status` of one tenant (control::TenantStatus)."""
+        (found,) = json.loads(self.cli("status", tenant, "--json").stdout)["tenants"]
+        return found
+
     def sockets(self):
         lines = self.cli("sockets").stdout.splitlines()
         return {name: pathlib.Path(path) for name, path in (line.split("\t") for line in lines)}
@@ -261,15 +268,19 @@ class Paddock:
             problems.append(f"still in the tenants' cgroups: {[(p, process.title(p)) for p in self.sandbox()]}")
         for name, pid in (("paddockd", self.supervisor.pid), ("gateway", self.gateway()), ("zygote", self.zygote())):
             problems += self._leaked_files(name, pid)
-        zombies = [pid for pid in process.children_of(self.supervisor.pid) if process.state(pid) == "Z"]
-        if zombies:
-            problems.append(f"paddockd has not reaped {zombies}")
+        try:
+            machine.wait_for(lambda: not self._zombies(), 3, "paddockd has reaped its children")
+        except AssertionError:
+            problems.append(f"paddockd has not reaped {self._zombies()}")
         return problems
+
+    def _zombies(self):
+        return [pid for pid in process.children_of(self.supervisor.pid) if process.state(pid) == "Z"]
 
     def _leaked_files(self, name, pid):
         """Compares counts of what descriptors are, since inode numbers differ from one time to the next."""
         def kinds():
-            return collections.Counter(re.sub(r"\[\d+\]|\d+", "#", link) for link in process.open_files(pid).values())
+            return collections.Counter(_KIND.sub("#", link) for link in process.open_files(pid).values())
 
         known = self._settled_files.setdefault(name, kinds())
         try:
