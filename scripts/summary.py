@@ -1,7 +1,7 @@
 """The table at the end of ./dev test, and its closing line: summary.py STAGES.TSV LOG_DIRECTORY.
 
 A line of STAGES.TSV is name, status, seconds, title and the JUnit file, separated by tabs. What a stage without such a
-file counts is the last `N passed, N failed` of its log, or else itself.
+file counts is the last `N passed, N failed` of its log; a build counts only when it fails.
 """
 
 import dataclasses
@@ -18,9 +18,11 @@ class Count:
     passed: int = 0
     failed: int = 0
     skipped: int = 0
+    failures: list = dataclasses.field(default_factory=list)  # names
 
     def __add__(self, other):
-        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped)
+        return Count(self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped,
+                     self.failures + other.failures)
 
 
 def from_junit(path):
@@ -29,6 +31,7 @@ def from_junit(path):
     for case in xml.etree.ElementTree.parse(path).getroot().iter("testcase"):
         if case.find("failure") is not None or case.find("error") is not None or case.get("status") == "fail":
             count.failed += 1
+            count.failures.append(case.get("name"))
         elif case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
             count.skipped += 1
         else:
@@ -54,9 +57,9 @@ def count_stage(name, status, junit, logs):
         count = from_log(logs / f"{name}.log")
     if count is None:
         # A build, or tests that ended before they could report. The latter never pass.
-        return Count(failed=1) if status == "failed" or junit else Count(passed=1)
+        return Count(failed=1, failures=["no result"]) if status == "failed" or junit else Count()
     if status == "failed" and count.failed == 0:
-        count.failed = 1
+        count.failed, count.failures = 1, ["the stage, though none of its tests"]
     return count
 
 
@@ -67,8 +70,11 @@ def main():
     for line in pathlib.Path(sys.argv[1]).read_text().splitlines():
         name, status, seconds, title, junit = line.split("\t")
         count = count_stage(name, status, junit, logs)
+        count.failures = [f"{title}: {failure}" for failure in count.failures]
         total += count
         print(f"{title:<44}{count.passed:>8}{count.failed:>8}{count.skipped:>8}{seconds:>9}")
+    if total.failures:
+        print("\nfailed:", *total.failures, sep="\n  ")
     print(f"\n{total.passed} passed, {total.failed} failed, {total.skipped} skipped")
     return 1 if total.failed or not total.passed else 0
 
