@@ -47,6 +47,7 @@ void Connection::adopt(int fd) {
   record_open_ = false;
   finished_ = false;
   gone_ = false;
+  aborted_ = false;
   end_seen_ = false;
   sent_ = false;
   problem_ = {};
@@ -127,7 +128,7 @@ std::size_t Connection::read_body(char *to, std::size_t size) {
       filled += taken;
       continue;
     }
-    if (fd_ < 0 || gone_ || !problem_.empty() || assembler_.stdin_ended()) break;
+    if (fd_ < 0 || peer_gone() || !problem_.empty() || assembler_.stdin_ended()) break;
     switch (assembler_.next(rest_)) {
       case Event::kStdin:
         body_ = assembler_.data();
@@ -135,7 +136,7 @@ std::size_t Connection::read_body(char *to, std::size_t size) {
       case Event::kStdinEnd:
         break;
       case Event::kAbort:
-        gone_ = true;
+        aborted_ = true;
         problem_ = "the web server aborted the request";
         break;
       case Event::kReply:
@@ -190,7 +191,7 @@ void Connection::close_record() {
 
 bool Connection::write(const char *data, std::size_t size) {
   if (finished_) return true;
-  if (gone_ || fd_ < 0) return false;
+  if (peer_gone() || fd_ < 0) return false;
   const std::size_t needed = size + (record_open_ ? 0 : fastcgi::kHeaderSize);
   // END_REQUEST must always fit behind, so that a small answer is one send.
   if (needed <= kOutputSize - fastcgi::kEndRequestSize - output_size_) {
@@ -285,12 +286,16 @@ bool Connection::flush() {
   const bool first = !sent_;
   if (!send_buffered()) return false;
   if (!first) look_for_abort();
-  return !gone_;
+  return !peer_gone();
 }
 
 void Connection::finish() {
   if (finished_ || fd_ < 0) return;
   finished_ = true;
+  if (aborted_) {
+    output_size_ = 0;
+    record_open_ = false;
+  }
   close_record();
   const auto end =
       fastcgi::format_end_request(assembler_.request_id(), fastcgi::ProtocolStatus::kRequestComplete);
@@ -303,7 +308,7 @@ void Connection::finish() {
 
 void Connection::close() {
   if (fd_ < 0) return;
-  if (finished_ && !gone_ && problem_.empty()) {
+  if (finished_ && !peer_gone() && problem_.empty()) {
     const Clock::time_point deadline = Clock::now() + kLingerPatience;
     while (!assembler_.stdin_ended()) {
       const Event event = assembler_.next(rest_);

@@ -58,7 +58,7 @@ class Connection {
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   [[nodiscard]] bool finished() const { return finished_; }
   // The peer cannot or will not take the answer: it closed, aborted, or did not read for kWritePatience.
-  [[nodiscard]] bool peer_gone() const { return gone_; }
+  [[nodiscard]] bool peer_gone() const { return gone_ || aborted_; }
   // What the peer did wrong, empty if nothing.
   [[nodiscard]] std::string_view problem() const { return problem_; }
 
@@ -86,6 +86,7 @@ class Connection {
 
   bool finished_ = false;
   bool gone_ = false;
+  bool aborted_ = false;   // by FCGI_ABORT_REQUEST: nothing but END_REQUEST is wanted
   bool end_seen_ = false;  // recv returned 0
   bool sent_ = false;      // a part of the answer is on its way
   std::string_view problem_;

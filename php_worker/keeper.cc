@@ -18,6 +18,7 @@
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
 #include "php_worker/worker_pool.h"
+#include "protocols/handoff/handoff.h"
 #include "protocols/keeper_link/keeper_link.h"
 #include "protocols/scoreboard/scoreboard.h"
 
@@ -27,8 +28,10 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = EventLoop::Clock;
 
-// A connection that has waited so long while everybody was busy is worth a worker.
-constexpr auto kGrowthGrace = 1ms;
+// A worker is added when so many looks in a row, so far apart, found everybody busy and a connection waiting:
+// requests that follow each other keep one worker busy most of the time, and need no second.
+constexpr auto kGrowthLook = 1ms;
+constexpr int kGrowthLooks = 5;
 // Until the keeper wants to hear of the last free place again: after a new worker, and after a false alarm.
 constexpr auto kAfterGrowth = 5ms;
 constexpr auto kAfterFalseAlarm = 50ms;
@@ -53,17 +56,20 @@ std::uint64_t monotonic_ns() {
 class Keeper {
  public:
   Keeper(KeeperOptions &options, EventLoop &loop, scoreboard::Board *board, PoolControl *control,
-         UniqueFd growth, UniqueFd signals)
+         const handoff::Page &page, UniqueFd growth, UniqueFd signals)
       : options_(options),
         loop_(loop),
         board_(board),
         control_(control),
+        page_(page),
         growth_(std::move(growth)),
         signals_(std::move(signals)),
         relay_(loop, std::move(options.log)),
-        pool_({options.name, options.listen, growth_, board, control, options.php_fds}) {}
+        pool_({options.name, options.listen, growth_, options.handoff.fd(), &page, board, control,
+               options.php_fds}) {}
 
   int run() {
+    control_->workers_max.store(options_.workers_max, std::memory_order_relaxed);
     control_->requests_per_worker.store(options_.requests_per_worker, std::memory_order_relaxed);
     if (const auto watched = watch_all(); !watched) {
       fail(watched.error());
@@ -146,21 +152,23 @@ class Keeper {
     const auto watched = loop_.watch(options_.listen, EPOLLIN, [this](std::uint32_t) {
       loop_.unwatch(options_.listen);
       watching_listen_ = false;
-      growth_timer_ = loop_.after(kGrowthGrace, [this] {
-        growth_timer_.reset();
-        grow_if_pressed();
-      });
+      look_for_pressure(1);
     });
     watching_listen_ = watched.ok();
     if (!watched) relay_.note(watched.error().message());
   }
 
-  void grow_if_pressed() {
-    if (!may_grow()) return;
-    pollfd entry{options_.listen.get(), POLLIN, 0};
-    const bool waiting = ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLIN) != 0;
-    const bool grown = waiting && all_busy() && Clock::now() >= not_before_ && start_worker();
-    want_growth_after(grown ? kAfterGrowth : kAfterFalseAlarm);
+  void look_for_pressure(int look) {
+    growth_timer_ = loop_.after(kGrowthLook, [this, look] {
+      growth_timer_.reset();
+      if (!may_grow()) return;
+      pollfd entry{options_.listen.get(), POLLIN, 0};
+      const bool waiting = ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLIN) != 0;
+      if (!waiting || !all_busy()) return want_growth_after(kAfterFalseAlarm);
+      if (look < kGrowthLooks) return look_for_pressure(look + 1);
+      const bool grown = Clock::now() >= not_before_ && start_worker();
+      want_growth_after(grown ? kAfterGrowth : kAfterFalseAlarm);
+    });
   }
 
   void want_growth_after(Clock::duration pause) {
@@ -245,6 +253,7 @@ class Keeper {
                   std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) +
                   " ms");
     }
+    if (delay > Clock::duration::zero()) control_->raise_alarm(page_, options_.handoff);
     loop_.after(delay, [this] {
       if (draining_ || pool_.serving() >= options_.workers_start) return;
       if (!start_worker()) replace_after(kLongestBackOff);
@@ -282,6 +291,7 @@ class Keeper {
 
   void set_limits(const keeper_link::SetLimits &limits) {
     options_.workers_max = std::clamp<std::uint16_t>(limits.workers_max, 1, scoreboard::kMaxWorkers);
+    control_->workers_max.store(options_.workers_max, std::memory_order_relaxed);
     control_->requests_per_worker.store(limits.requests_per_worker, std::memory_order_relaxed);
     while (pool_.serving() > options_.workers_max && pool_.retire_one()) {
     }
@@ -332,6 +342,7 @@ class Keeper {
   EventLoop &loop_;
   scoreboard::Board *board_;
   PoolControl *control_;
+  const handoff::Page &page_;
   UniqueFd growth_;
   UniqueFd signals_;
   LogRelay relay_;
@@ -368,12 +379,20 @@ Result<int> keep(KeeperOptions &options) {
   PADDOCK_TRY(UniqueFd signals, take_signals(options.take_signals));
   PADDOCK_TRY(scoreboard::MappedBoard board, scoreboard::MappedBoard::map(options.board, true));
   options.board.reset();
+  // Without a gateway nobody takes over: a page that nobody writes.
+  static const handoff::Page no_gateway{};
+  handoff::MappedPage page;
+  if (options.page.valid()) {
+    PADDOCK_TRY(page, handoff::MappedPage::map(options.page, false));
+    options.page.reset();
+  }
   PADDOCK_TRY(PoolControl *const control, PoolControl::create());
   PADDOCK_TRY(EventLoop loop, EventLoop::create());
   UniqueFd growth(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!growth.valid()) return errno_error("eventfd");
   set_pool_view({options.name, options.workers_max, monotonic_ns(), board.get()});
-  Keeper keeper(options, loop, board.get(), control, std::move(growth), std::move(signals));
+  Keeper keeper(options, loop, board.get(), control, page.valid() ? *page.get() : no_gateway,
+                std::move(growth), std::move(signals));
   for (const std::string &name : options.refused_ini) keeper.refused_ini(name);
   return keeper.run();
 }

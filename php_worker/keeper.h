@@ -20,6 +20,8 @@ struct KeeperOptions {
   UniqueFd listen;                        // listening, SOCK_STREAM
   UniqueFd log;                           // O_APPEND
   UniqueFd board;                         // scoreboard::create_board()
+  UniqueFd page;                          // zygote_link::kPage; invalid: there is no gateway
+  MessageSocket handoff;                  // zygote_link::kHandoff
   MessageSocket link;                     // to the supervisor; invalid: nobody to report to
   std::vector<int> php_fds;  // what PHP's modules opened when they started, and need in the workers
   std::vector<std::string> refused_ini;  // of the plan's entries, for the log

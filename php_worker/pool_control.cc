@@ -13,4 +13,12 @@ Result<PoolControl *> PoolControl::create() {
   return new (page) PoolControl();
 }
 
+void PoolControl::raise_alarm(const handoff::Page &page, const MessageSocket &gateway) {
+  const std::uint32_t wanted = page.alarm.load(std::memory_order_relaxed);
+  std::uint32_t raised = alarm_raised.load(std::memory_order_relaxed);
+  if (wanted == raised || !alarm_raised.compare_exchange_strong(raised, wanted, std::memory_order_relaxed))
+    return;
+  [[maybe_unused]] const auto told = gateway.send(handoff::Full{});
+}
+
 }  // namespace paddock::php_worker

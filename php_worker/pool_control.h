@@ -6,7 +6,9 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/message_socket.h"
 #include "base/result.h"
+#include "protocols/handoff/handoff.h"
 #include "protocols/scoreboard/scoreboard.h"
 
 namespace paddock::php_worker {
@@ -15,8 +17,13 @@ struct PoolControl {
   std::atomic<std::uint32_t> draining;  // 1: no worker accepts any more
   std::atomic<std::uint32_t>
       growth_wanted;  // 1: tell the keeper (eventfd) when the last free worker is taken
+  std::atomic<std::uint32_t> workers_max;
+  std::atomic<std::uint32_t> alarm_raised;                  // the handoff::Page::alarm that has been answered
   std::atomic<std::uint32_t> requests_per_worker;           // 0: without end
   std::atomic<std::uint8_t> quit[scoreboard::kMaxWorkers];  // 1: that worker ends before its next accept
+
+  // Tells the gateway, if it wants to be told, that no place is free (handoff::Full).
+  void raise_alarm(const handoff::Page &page, const MessageSocket &gateway);
 
   // A zeroed page, MAP_SHARED; lives as long as the process.
   [[nodiscard]] static Result<PoolControl *> create();

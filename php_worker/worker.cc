@@ -10,6 +10,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/message_socket.h"
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
 #include "php_worker/sapi.h"
@@ -34,6 +35,11 @@ void copy_text(char (&to)[N], std::string_view text) {
   to[size] = '\0';
 }
 
+// A worker that waits for the gateway looks so often whether it still has to, milliseconds: a gateway that
+// was started anew does not know who had asked the one before.
+constexpr int kGatewayPatience = 1'000;
+constexpr unsigned kBrokenPause = 50'000;  // microseconds
+
 scoreboard::Slot *own_slot = nullptr;
 
 void note_script(const char *path) {
@@ -57,10 +63,15 @@ class Worker {
     slot_.state.store(static_cast<std::uint32_t>(State::kIdle), std::memory_order_release);
     set_title(idle_title_);
     while (!told_to_end()) {
-      const int fd = accept();
+      // A plain load: a warm request pays nothing for the gateway's being there.
+      const bool ask = context_.page->takeover.load(std::memory_order_relaxed) != 0;
+      const int fd = ask ? ask_gateway() : accept();
       if (fd < 0) continue;
       serve(fd);
     }
+    // What was handed over between our question and the order to end is answered.
+    if (asked_)
+      if (const int fd = take_answer(); fd >= 0) serve(fd);
     return 0;
   }
 
@@ -95,6 +106,37 @@ class Worker {
     return -1;
   }
 
+  // A connection that the gateway had accepted; -1 as above.
+  int ask_gateway() {
+    if (!asked_) {
+      // Somebody of this tenant has filled the socket: the connections that are not in the gateway yet are
+      // ours.
+      if (!handoff_.send(handoff::Ready{})) return accept();
+      asked_ = true;
+    }
+    pollfd entry{context_.handoff.get(), POLLIN, 0};
+    if (::poll(&entry, 1, kGatewayPatience) <= 0) {
+      // Nothing, or a signal: the flags say what now. If the gateway has given the socket back and its answer
+      // was lost, nobody will read it.
+      if (context_.page->takeover.load(std::memory_order_relaxed) == 0) asked_ = false;
+      return -1;
+    }
+    return take_answer();
+  }
+
+  int take_answer() {
+    auto packet = handoff_.receive();
+    if (!packet && packet.error().code == EAGAIN) return -1;  // another worker was quicker
+    asked_ = false;
+    if (!packet || !packet->has_value()) {
+      ::usleep(kBrokenPause);  // the gateway's end is gone; the supervisor will start a sandbox with another
+      return -1;
+    }
+    if ((*packet)->as<handoff::Connection>() && (*packet)->fds.size() == 1)
+      return (*packet)->fds.front().release();
+    return -1;
+  }
+
   void serve(int fd) {
     const std::uint64_t start = monotonic_ns();
     begin(start);
@@ -119,6 +161,8 @@ class Worker {
     slot_.state.store(static_cast<std::uint32_t>(State::kBusy), std::memory_order_release);
     scoreboard::Board &board = *context_.board;
     const std::uint32_t busy = board.busy.fetch_add(1, std::memory_order_relaxed) + 1;
+    if (busy >= context_.control->workers_max.load(std::memory_order_relaxed))
+      context_.control->raise_alarm(*context_.page, handoff_);
     if (busy >= board.workers.load(std::memory_order_relaxed) &&
         context_.control->growth_wanted.load(std::memory_order_relaxed) != 0 &&
         context_.control->growth_wanted.exchange(0, std::memory_order_relaxed) != 0) {
@@ -163,6 +207,8 @@ class Worker {
   scoreboard::Slot &slot_;
   const std::string idle_title_;
   const std::string busy_title_;
+  MessageSocket handoff_{UniqueFd(context_.handoff.get())};
+  bool asked_ = false;  // Ready was sent and not answered
   std::uint64_t served_ = 0;
   Connection connection_;
   Params params_;

@@ -6,6 +6,7 @@
 
 #include "base/unique_fd.h"
 #include "php_worker/pool_control.h"
+#include "protocols/handoff/handoff.h"
 #include "protocols/scoreboard/scoreboard.h"
 
 namespace paddock::php_worker {
@@ -14,7 +15,9 @@ struct WorkerContext {
   std::string pool_name;
   std::uint32_t slot = 0;
   BorrowedFd listen;
-  BorrowedFd growth;  // eventfd
+  BorrowedFd growth;   // eventfd
+  BorrowedFd handoff;  // socket to the gateway (handoff.h)
+  const handoff::Page *page = nullptr;
   scoreboard::Board *board = nullptr;
   PoolControl *control = nullptr;
 };

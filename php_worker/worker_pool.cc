@@ -43,12 +43,14 @@ void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
   std::vector<int> kept = setup_.php_fds;
   kept.push_back(setup_.listen.get());
   kept.push_back(setup_.growth.get());
+  kept.push_back(setup_.handoff.get());
   close_all_but(std::move(kept));
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(022);
-  const WorkerContext context{setup_.name, slot, setup_.listen, setup_.growth, setup_.board, setup_.control};
+  const WorkerContext context{setup_.name,    slot,        setup_.listen, setup_.growth,
+                              setup_.handoff, setup_.page, setup_.board,  setup_.control};
   // No exit handlers: what they would tidy up is the zygote's.
   ::_exit(run_worker(context));
 }

@@ -23,6 +23,8 @@ class WorkerPool {
     std::string name;
     BorrowedFd listen;
     BorrowedFd growth;
+    BorrowedFd handoff;
+    const handoff::Page *page = nullptr;
     scoreboard::Board *board = nullptr;
     PoolControl *control = nullptr;
     std::vector<int> php_fds;

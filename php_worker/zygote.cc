@@ -78,6 +78,8 @@ int keeper_entry(void *argument) {
   options.link = MessageSocket(own(zygote_link::kKeeperLink));
   options.log = own(zygote_link::kTenantLog);
   options.board = own(zygote_link::kScoreboard);
+  options.page = own(zygote_link::kPage);
+  options.handoff = MessageSocket(own(zygote_link::kHandoff));
   options.php_fds = *start.php_fds;
   set_environment(spawn);
   if (::chdir(spawn.home.c_str()) != 0 && ::chdir("/") != 0) return 1;
@@ -146,8 +148,8 @@ class Zygote {
     spec.cgroup = fds[zygote_link::kCgroup];
     spec.tmp_bytes = spawn.tmp_bytes;
     spec.keep_fds = php_fds_;
-    for (const auto kept :
-         {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog, zygote_link::kScoreboard})
+    for (const auto kept : {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog,
+                            zygote_link::kScoreboard, zygote_link::kPage, zygote_link::kHandoff})
       spec.keep_fds.push_back(fds[kept].get());
     // The supervisor reaps the keeper, and the keeper outlives the zygote.
     spec.parent_of_caller = true;
