@@ -270,7 +270,7 @@ void Connection::look_for_abort() {
   }
   switch (assembler_.next(rest_)) {
     case Event::kAbort:
-      gone_ = true;
+      aborted_ = true;
       break;
     case Event::kStdin:
       body_ = assembler_.data();

@@ -265,11 +265,11 @@ Result<void> start_php(const PhpOptions &options) {
     module.php_ini_path_override = ini_dir.data();
     ::setenv("PHP_INI_SCAN_DIR", (ini_dir + "/conf.d").c_str(), 1);
   }
-  module.ini_entries = ini_entries.empty() ? nullptr : ini_entries.data();
 
   ::signal(SIGPIPE, SIG_IGN);
   zend_signal_startup();
-  sapi_startup(&module);
+  sapi_startup(&module);  // forgets ini_entries that were there before
+  module.ini_entries = ini_entries.empty() ? nullptr : ini_entries.data();
 #if PHP_VERSION_ID >= 80200
   const zend_result started = php_module_startup(&module, fastcgi_module());
 #else
