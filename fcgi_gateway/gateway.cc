@@ -55,10 +55,18 @@ Result<void> Gateway::receive(Packet packet) {
     }
     case gateway_link::SetMode::kType: {
       PADDOCK_TRY(const auto message, packet.as<gateway_link::SetMode>());
-      const auto found = tenants_.find(message.tenant);
-      if (found == tenants_.end())
-        return Error{"SetMode for tenant " + std::to_string(message.tenant) + ", which was not added"};
-      return set_mode(message.tenant, found->second, message.mode, message.refusal);
+      PADDOCK_TRY(Tenant *const tenant, find(message.tenant, "SetMode"));
+      return set_mode(message.tenant, *tenant, message.mode, message.refusal);
+    }
+    case gateway_link::Lease::kType: {
+      PADDOCK_TRY(const auto message, packet.as<gateway_link::Lease>());
+      return lease(message, std::move(packet.fds));
+    }
+    case gateway_link::EndLease::kType: {
+      PADDOCK_TRY(const auto message, packet.as<gateway_link::EndLease>());
+      PADDOCK_TRY(const Tenant *const tenant, find(message.tenant, "EndLease"));
+      if (tenant->admission) tenant->admission->end_lease();
+      return {};
     }
     case gateway_link::RemoveTenant::kType: {
       PADDOCK_TRY(const auto message, packet.as<gateway_link::RemoveTenant>());
@@ -83,6 +91,37 @@ void Gateway::leave_mode(std::uint32_t number, Tenant &tenant) {
   if (tenant.polled) loop_.unwatch(tenant.socket.fd());
   tenant.polled = false;
   if (tenant.mode == Mode::kRefuse) refuser_.stop(number);
+  if (tenant.admission) tenant.admission->suspend();
+}
+
+Result<Gateway::Tenant *> Gateway::find(std::uint32_t number, const char *message) {
+  const auto found = tenants_.find(number);
+  if (found == tenants_.end())
+    return Error{std::string(message) + " for tenant " + std::to_string(number) + ", which was not added"};
+  return &found->second;
+}
+
+Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<UniqueFd> fds) {
+  PADDOCK_TRY(Tenant *const tenant, find(message.tenant, "Lease"));
+  if (fds.size() != gateway_link::kLeaseFds)
+    return Error{"Lease with " + std::to_string(fds.size()) + " descriptors, not " +
+                 std::to_string(gateway_link::kLeaseFds)};
+  if (tenant->mode != Mode::kLeased)
+    return Error{"Lease for tenant " + std::to_string(message.tenant) + " in another mode"};
+  Admission::Terms terms;
+  terms.workers = message.workers;
+  terms.queue = message.queue;
+  terms.queue_time = std::chrono::milliseconds(message.queue_time_ms);
+  PADDOCK_TRY(terms.full, shared_response({503, message.retry_after_s, "queue-full", message.page}));
+  PADDOCK_TRY(terms.overdue, shared_response({503, message.retry_after_s, "queue-time", message.page}));
+  Admission::Sandbox sandbox;
+  PADDOCK_TRY(sandbox.board, scoreboard::MappedBoard::map(fds[gateway_link::kBoard], false));
+  PADDOCK_TRY(sandbox.page, handoff::MappedPage::map(fds[gateway_link::kPage], true));
+  sandbox.handoff = MessageSocket(std::move(fds[gateway_link::kHandoff]));
+  if (!tenant->admission)
+    tenant->admission =
+        std::make_unique<Admission>(loop_, refuser_, message.tenant, tenant->name, tenant->socket);
+  return tenant->admission->lease(std::move(terms), std::move(sandbox));
 }
 
 Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
@@ -91,6 +130,11 @@ Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
     case Mode::kWatch:
       leave_mode(number, tenant);
       tenant.mode = mode;
+      // What was queued when the last sandbox ended wants another.
+      if (tenant.admission && tenant.admission->holds_connections()) {
+        link_.send(gateway_link::Wake{number});
+        return {};
+      }
       PADDOCK_CHECK(
           loop_.watch(tenant.socket.fd(), EPOLLIN, [this, number](std::uint32_t) { wake(number); }));
       tenant.polled = true;
@@ -103,6 +147,7 @@ Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
       PADDOCK_TRY(auto response, shared_response(refusal));
       leave_mode(number, tenant);
       tenant.mode = mode;
+      if (tenant.admission) tenant.admission->refuse_queue(response);
       refuser_.start(number, tenant.name, tenant.socket, std::move(response));
       return {};
     }
@@ -112,11 +157,9 @@ Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
 }
 
 Result<void> Gateway::remove(std::uint32_t number) {
-  const auto found = tenants_.find(number);
-  if (found == tenants_.end())
-    return Error{"RemoveTenant for tenant " + std::to_string(number) + ", which was not added"};
-  leave_mode(number, found->second);
-  tenants_.erase(found);
+  PADDOCK_TRY(Tenant *const tenant, find(number, "RemoveTenant"));
+  leave_mode(number, *tenant);
+  tenants_.erase(number);
   return {};
 }
 

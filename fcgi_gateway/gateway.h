@@ -10,6 +10,7 @@
 
 #include "base/event_loop.h"
 #include "base/message_socket.h"
+#include "fcgi_gateway/admission.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/supervisor_link.h"
 #include "fcgi_gateway/tenant_socket.h"
@@ -36,7 +37,8 @@ class Gateway {
     std::string name;
     TenantSocket socket;
     gateway_link::Mode mode = gateway_link::Mode::kLeased;
-    bool polled = false;  // in kWatch, until Wake
+    bool polled = false;                   // in kWatch, until Wake
+    std::unique_ptr<Admission> admission;  // from the first lease on
   };
 
   explicit Gateway(EventLoop loop, MessageSocket link, const RefuserLimits &limits);
@@ -44,17 +46,20 @@ class Gateway {
   Result<void> add(const gateway_link::AddTenant &message, UniqueFd fd);
   Result<void> set_mode(std::uint32_t number, Tenant &tenant, gateway_link::Mode mode,
                         const gateway_link::Refusal &refusal);
+  Result<void> lease(const gateway_link::Lease &message, std::vector<UniqueFd> fds);
   Result<void> remove(std::uint32_t number);
+  // An Error names the message that was about a tenant that does not exist.
+  Result<Tenant *> find(std::uint32_t number, const char *message);
   void leave_mode(std::uint32_t number, Tenant &tenant);
   void wake(std::uint32_t number);
   Result<std::shared_ptr<const std::string>> shared_response(const gateway_link::Refusal &refusal);
 
   EventLoop loop_;
-  std::unordered_map<std::uint32_t, Tenant> tenants_;
   // Responses by their hash: a machine where everybody is refused the same way keeps one copy.
   std::unordered_map<std::size_t, std::weak_ptr<const std::string>> responses_;
   SupervisorLink link_;
   Refuser refuser_;
+  std::unordered_map<std::uint32_t, Tenant> tenants_;
   std::optional<Result<void>> ended_;
 };
 

@@ -52,8 +52,22 @@ void Refuser::stop(std::uint32_t tenant) {
   report();
 }
 
-bool Refuser::has_room(const Site &site) const {
-  return connections_.size() < limits_.connections && site.connections < limits_.connections_per_tenant;
+void Refuser::refuse(std::uint32_t tenant, const std::string &name, UniqueFd connection,
+                     std::shared_ptr<const std::string> response) {
+  Site &site = sites_[tenant];
+  site.name = name;
+  admit(tenant, site, std::move(connection), std::move(response));
+}
+
+std::size_t Refuser::room(const Site &site) const {
+  return std::min(
+      limits_.connections - std::min(limits_.connections, connections_.size()),
+      limits_.connections_per_tenant - std::min(limits_.connections_per_tenant, site.connections));
+}
+
+std::size_t Refuser::room(std::uint32_t tenant) const {
+  const auto found = sites_.find(tenant);
+  return found == sites_.end() ? room(Site{}) : room(found->second);
 }
 
 void Refuser::poll(std::uint32_t tenant) {
@@ -112,12 +126,10 @@ void Refuser::give_room() {
 
 void Refuser::accept(std::uint32_t tenant) {
   Site &site = sites_.at(tenant);
-  const std::size_t most =
-      std::min({kAcceptsPerTurn, limits_.connections - std::min(limits_.connections, connections_.size()),
-                limits_.connections_per_tenant - site.connections});
+  const std::size_t most = std::min(kAcceptsPerTurn, room(site));
   if (most > 0) {
     Accepted accepted = site.socket->accept_waiting(most);
-    for (UniqueFd &fd : accepted.connections) admit(tenant, site, std::move(fd));
+    for (UniqueFd &fd : accepted.connections) admit(tenant, site, std::move(fd), site.response);
     switch (accepted.end) {
       case AcceptEnd::kEmpty:
       case AcceptEnd::kMost:
@@ -148,11 +160,13 @@ void Refuser::accept(std::uint32_t tenant) {
   }
 }
 
-void Refuser::admit(std::uint32_t tenant, Site &site, UniqueFd fd) {
+void Refuser::admit(std::uint32_t tenant, Site &site, UniqueFd fd,
+                    std::shared_ptr<const std::string> response) {
   const int number = fd.get();
   const BorrowedFd borrowed = fd;
   Connection entry;
-  entry.connection = std::make_unique<RefusedConnection>(std::move(fd), site.response, limits_.discard_bytes);
+  entry.connection =
+      std::make_unique<RefusedConnection>(std::move(fd), std::move(response), limits_.discard_bytes);
   entry.tenant = tenant;
   if (!loop_.watch(borrowed, EPOLLIN, [this, number](std::uint32_t) { advance(number); })) return;
   entry.timer =

@@ -42,6 +42,12 @@ class Refuser {
   // Accepts nothing more for this tenant. Accepted connections still get their answer.
   void stop(std::uint32_t tenant);
 
+  // Gives one connection, accepted elsewhere, its answer. The caller asks room() first.
+  void refuse(std::uint32_t tenant, const std::string &name, UniqueFd connection,
+              std::shared_ptr<const std::string> response);
+  // How many connections of this tenant can be refused at once now.
+  [[nodiscard]] std::size_t room(std::uint32_t tenant) const;
+
   [[nodiscard]] std::size_t connections() const { return connections_.size(); }
 
  private:
@@ -64,13 +70,14 @@ class Refuser {
     bool writing = false;
   };
 
-  bool has_room(const Site &site) const;
+  std::size_t room(const Site &site) const;
+  bool has_room(const Site &site) const { return room(site) > 0; }
   void poll(std::uint32_t tenant);
   void pause(Site &site);
   void pause_for(std::uint32_t tenant, std::chrono::milliseconds time);
   void give_room();
   void accept(std::uint32_t tenant);
-  void admit(std::uint32_t tenant, Site &site, UniqueFd fd);
+  void admit(std::uint32_t tenant, Site &site, UniqueFd fd, std::shared_ptr<const std::string> response);
   void advance(int fd);
   void close(int fd, std::string_view problem);
   void schedule_report();

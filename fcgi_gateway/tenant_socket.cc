@@ -62,6 +62,10 @@ bool TenantSocket::is_shut_down() const {
   return (poll_now(fd_) & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
+bool TenantSocket::has_waiting() const {
+  return poll_now(fd_) == POLLIN;
+}
+
 Accepted TenantSocket::accept_waiting(std::size_t most) const {
   Accepted result;
   const AcceptTimer timer;

@@ -37,6 +37,9 @@ class TenantSocket {
   // once before.
   [[nodiscard]] Accepted accept_waiting(std::size_t most) const;
 
+  // A connection waits to be accepted.
+  [[nodiscard]] bool has_waiting() const;
+
   // True where nothing can be accepted from it ever again: some holder of the socket called shutdown(2).
   [[nodiscard]] bool is_shut_down() const;
 

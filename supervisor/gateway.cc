@@ -23,6 +23,15 @@ void Gateway::set_mode(std::uint32_t tenant, gateway_link::Mode mode, const gate
   if (up_ && program_.link() != nullptr) program_.link()->send(gateway_link::SetMode{tenant, mode, refusal});
 }
 
+void Gateway::lease(const gateway_link::Lease &message,
+                    const std::array<BorrowedFd, gateway_link::kLeaseFds> &fds) {
+  if (up_ && program_.link() != nullptr) program_.link()->send(message, fds);
+}
+
+void Gateway::end_lease(std::uint32_t tenant) {
+  if (up_ && program_.link() != nullptr) program_.link()->send(gateway_link::EndLease{tenant});
+}
+
 void Gateway::remove(std::uint32_t tenant) {
   if (up_ && program_.link() != nullptr) program_.link()->send(gateway_link::RemoveTenant{tenant});
 }

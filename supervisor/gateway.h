@@ -2,6 +2,7 @@
 // supervisor.
 #pragma once
 
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <functional>
@@ -28,6 +29,9 @@ class Gateway {
   void add(std::uint32_t tenant, const std::string &name, BorrowedFd listener, gateway_link::Mode mode,
            const gateway_link::Refusal &refusal);
   void set_mode(std::uint32_t tenant, gateway_link::Mode mode, const gateway_link::Refusal &refusal);
+  // After a mode of kLeased: a sandbox has the lease; fds as gateway_link::LeaseFd.
+  void lease(const gateway_link::Lease &message, const std::array<BorrowedFd, gateway_link::kLeaseFds> &fds);
+  void end_lease(std::uint32_t tenant);
   void remove(std::uint32_t tenant);
 
   [[nodiscard]] const HelperProgram &program() const { return program_; }

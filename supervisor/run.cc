@@ -91,6 +91,8 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
   if (!board) return give_up(board.error());
   auto mapped = scoreboard::MappedBoard::map(*board, false);
   if (!mapped) return give_up(mapped.error());
+  auto admission = AdmissionLink::create(spawn.name, *board);
+  if (!admission) return give_up(admission.error());
   auto ends = MessageSocket::pair();
   if (!ends) return give_up(ends.error());
 
@@ -100,12 +102,15 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
   fds[zygote_link::kKeeperLink] = std::move(ends->second).take();
   fds[zygote_link::kTenantLog] = std::move(tenant_log);
   fds[zygote_link::kScoreboard] = std::move(*board);
+  fds[zygote_link::kPage] = admission->take_page();
+  fds[zygote_link::kHandoff] = admission->take_handoff();
   fds[zygote_link::kCgroup] = duplicate(run->cgroup_.directory());
   for (auto &tree : trees) fds.push_back(std::move(tree));
   if (std::any_of(fds.begin(), fds.end(), [](const UniqueFd &fd) { return !fd.valid(); }))
     return give_up(errno_error("duplicate a descriptor for the sandbox of " + spawn.name));
 
   run->board_ = std::move(*mapped);
+  run->admission_ = std::move(*admission);
   // The run holds its link and its watch, and they call back into it: weakly, or none of the three would ever
   // go.
   const std::weak_ptr<Run> weak = run;

@@ -13,6 +13,7 @@
 #include "policies/config.h"
 #include "protocols/keeper_link/keeper_link.h"
 #include "protocols/scoreboard/scoreboard.h"
+#include "supervisor/admission_link.h"
 #include "supervisor/child_watch.h"
 #include "supervisor/link.h"
 #include "supervisor/zygote.h"
@@ -60,6 +61,7 @@ class Run : public std::enable_shared_from_this<Run> {
   void kill();
   void set_limits(const keeper_link::SetLimits &limits);
 
+  [[nodiscard]] const AdmissionLink &admission() const { return admission_; }
   [[nodiscard]] cgroups::Cgroup &cgroup() { return cgroup_; }
   [[nodiscard]] const cgroups::Cgroup &cgroup() const { return cgroup_; }
   [[nodiscard]] bool ready() const { return ready_; }
@@ -85,6 +87,7 @@ class Run : public std::enable_shared_from_this<Run> {
   boost::asio::steady_timer removal_timer_;
   boost::asio::steady_timer patience_timer_;
   scoreboard::MappedBoard board_;
+  AdmissionLink admission_;
   std::shared_ptr<Link> link_;
   std::shared_ptr<ChildWatch> watch_;
   Clock::time_point started_ = Clock::now();

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "supervisor/admission_link.h"
 #include "supervisor/limits.h"
 #include "supervisor/listening_socket.h"
 
@@ -93,6 +94,14 @@ void Tenant::introduce_to_gateway() {
   const auto refusal_now = told_mode_ == Mode::kRefuse ? refusal() : gateway_link::Refusal{};
   told_reason_ = refusal_now.reason;
   services_.gateway.add(number_, settings_->name, listener_, told_mode_, refusal_now);
+  lease_to_run();
+}
+
+void Tenant::lease_to_run() {
+  // A sandbox that is stopping takes nothing more.
+  if (told_mode_ != Mode::kLeased || !run_ || state_ == State::kStopping) return;
+  services_.gateway.lease(lease_message(number_, *plan_, services_.runtime.refusal_page),
+                          run_->admission().lease_fds());
 }
 
 void Tenant::update_gateway() {
@@ -105,9 +114,12 @@ void Tenant::update_gateway() {
   told_mode_ = mode;
   told_reason_ = refusal_now.reason;
   services_.gateway.set_mode(number_, mode, refusal_now);
+  lease_to_run();
 }
 
 void Tenant::become(State state) {
+  // Before the sandbox is told: what the gateway hands over after that could find nobody.
+  if (state == State::kStopping && told_mode_ == Mode::kLeased) services_.gateway.end_lease(number_);
   state_ = state;
   update_gateway();
 }
@@ -271,17 +283,20 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config)
   const auto &plan = config->plan_of(settings);
   const bool same_sandbox = wire::encode(Run::spawn_message(number_, *settings_, *plan_)) ==
                             wire::encode(Run::spawn_message(number_, settings, plan));
+  const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime.refusal_page)) ==
+                          wire::encode(lease_message(number_, plan, services_.runtime.refusal_page));
   const bool same_limits = cgroup_limits(plan_->limits) == cgroup_limits(plan.limits);
   settings_ = &settings;
   plan_ = &plan;
   config_ = std::move(config);
   update_gateway();
+  if (!same_lease) lease_to_run();
   if (run_ && !same_sandbox) {
     stop();
   } else if (run_ && !same_limits) {
     PADDOCK_CHECK(run_->cgroup().set_limits(cgroup_limits(plan.limits)));
   }
-  return !same_sandbox || !same_limits;
+  return !same_sandbox || !same_limits || !same_lease;
 }
 
 void Tenant::left_over_gone() {

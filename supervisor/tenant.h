@@ -88,6 +88,7 @@ class Tenant {
   void fail_start(const std::string &why);
   void become(State state);
   void update_gateway();
+  void lease_to_run();
   void watch_block_end();
   [[nodiscard]] bool refuses() const;
   [[nodiscard]] gateway_link::Mode gateway_mode() const;

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/message_socket.h"
 #include "php_worker/tests/served_pool.h"
+#include "protocols/handoff/handoff.h"
 #include "protocols/keeper_link/keeper_link.h"
 #include "protocols/scoreboard/scoreboard.h"
 #include "protocols/zygote_link/zygote_link.h"
@@ -136,8 +137,12 @@ class Tenant {
     REQUIRE(board);
     auto tree = sandbox::open_detached_tree(home_.path(), {});
     REQUIRE(tree);
-    const std::array<BorrowedFd, zygote_link::kFixedFds> fds = {listen, ends->second.fd(), *log,
-                                                                *board, cgroup_.fd(),      *tree};
+    auto page = handoff::create_page(spawn_.name);
+    REQUIRE(page);
+    auto handoff_ends = MessageSocket::pair();
+    REQUIRE(handoff_ends);
+    const std::array<BorrowedFd, zygote_link::kFixedFds> fds = {
+        listen, ends->second.fd(), *log, *board, cgroup_.fd(), *page, handoff_ends->second.fd(), *tree};
     REQUIRE(zygote.link().send(spawn_, fds));
     const auto answer = next_packet(zygote.link());
     REQUIRE(answer);

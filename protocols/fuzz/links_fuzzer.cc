@@ -7,6 +7,7 @@
 
 #include "base/wire.h"
 #include "protocols/gateway_link/gateway_link.h"
+#include "protocols/handoff/handoff.h"
 #include "protocols/keeper_link/keeper_link.h"
 #include "protocols/zygote_link/zygote_link.h"
 
@@ -31,7 +32,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   const std::span packet(data, size);
   check_all<paddock::gateway_link::AddTenant, paddock::gateway_link::SetMode,
             paddock::gateway_link::RemoveTenant, paddock::gateway_link::Hello, paddock::gateway_link::Wake,
-            paddock::gateway_link::Refused>(packet);
+            paddock::gateway_link::Refused, paddock::gateway_link::Lease, paddock::gateway_link::EndLease>(
+      packet);
+  check_all<paddock::handoff::Ready, paddock::handoff::Connection, paddock::handoff::Resume,
+            paddock::handoff::Full>(packet);
   check_all<paddock::keeper_link::Drain, paddock::keeper_link::SetLimits, paddock::keeper_link::Ready,
             paddock::keeper_link::Failed, paddock::keeper_link::Idle, paddock::keeper_link::WorkerDied>(
       packet);

@@ -4,12 +4,15 @@
 //   kWatch   nobody runs: the gateway polls the socket; the first connection makes it send Wake, once. The
 //   connection
 //            stays in the kernel's backlog for the sandbox.
-//   kLeased  a sandbox accepts: the gateway does not even poll the socket, and costs the request nothing.
+//   kLeased  a sandbox accepts: the gateway does not even poll the socket, and costs the request nothing,
+//   until
+//            the sandbox says that its last place is taken (Lease).
 //   kRefuse  blocked, frozen, or failing to start: the gateway accepts every connection itself and answers
 //            `status` with `page` and, where retry_after_s is not 0, a Retry-After header.
 // After a restart of the gateway the supervisor sends all of it again.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -67,6 +70,47 @@ struct SetMode {
 
 struct RemoveTenant {
   static constexpr std::uint8_t kType = 3;
+  std::uint32_t tenant = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+  }
+};
+
+// The descriptors of a Lease, in this order.
+enum LeaseFd : std::size_t {
+  kBoard = 0,    // memfd with a scoreboard::Board
+  kPage = 1,     // memfd with a handoff::Page, writable
+  kHandoff = 2,  // the gateway's end of the handoff MessageSocket
+  kLeaseFds = 3,
+};
+
+// What the gateway needs to help a sandbox that is full: sent whenever one starts, after SetMode(kLeased),
+// and again when the terms have changed. Holds until EndLease or another mode.
+struct Lease {
+  static constexpr std::uint8_t kType = 4;
+  std::uint32_t tenant = 0;
+  std::uint16_t workers = 1;
+  std::uint32_t queue = 0;          // connections that may wait in the gateway
+  std::uint32_t queue_time_ms = 0;  // each of them
+  std::uint32_t retry_after_s = 0;  // told to those that are refused
+  std::string page;                 // as in Refusal
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(workers);
+    io(queue);
+    io(queue_time_ms);
+    io(retry_after_s);
+    io(page);
+  }
+};
+
+// The sandbox takes no more connections: it is about to drain. What waits is kept for the next.
+struct EndLease {
+  static constexpr std::uint8_t kType = 5;
   std::uint32_t tenant = 0;
 
   template <typename Io>

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -20,6 +21,9 @@ Result<UniqueFd> create_board(const std::string &tenant) {
 }
 
 Result<MappedBoard> MappedBoard::map(BorrowedFd fd, bool writable) {
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return errno_error("look at a scoreboard");
+  if (status.st_size != static_cast<off_t>(kBoardSize)) return errno_error("map a scoreboard", EINVAL);
   void *at =
       ::mmap(nullptr, kBoardSize, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
   if (at == MAP_FAILED) return errno_error("map a scoreboard");

@@ -52,6 +52,7 @@ inline constexpr std::size_t kBoardSize = (sizeof(Board) + 4095) / 4096 * 4096;
 class MappedBoard {
  public:
   MappedBoard() = default;
+  // Error: not a file of kBoardSize bytes.
   [[nodiscard]] static Result<MappedBoard> map(BorrowedFd fd, bool writable);
   MappedBoard(MappedBoard &&other) noexcept;
   MappedBoard &operator=(MappedBoard &&other) noexcept;

@@ -49,9 +49,11 @@ enum SpawnFd : std::size_t {
   kTenantLog = 2,   // O_WRONLY|O_APPEND; the keeper writes, workers never hold it
   kScoreboard = 3,  // memfd with a scoreboard::Board
   kCgroup = 4,      // O_PATH directory of the tenant's cgroup, for CLONE_INTO_CGROUP
+  kPage = 5,        // memfd with a handoff::Page, read-only
+  kHandoff = 6,     // the workers' end of the handoff MessageSocket, non-blocking
   kHomeTree =
-      5,  // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
-  kFixedFds = 6,
+      7,  // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
+  kFixedFds = 8,
 };
 
 struct Spawn {

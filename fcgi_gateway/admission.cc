@@ -1,0 +1,348 @@
+#include "fcgi_gateway/admission.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+
+namespace paddock::fcgi_gateway {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kTick = 25ms;
+// No request has ended for so long, and something waits: the gateway takes over.
+constexpr auto kStalled = 100ms;
+// Something waited at every look for so long: how many are there?
+constexpr auto kCrowded = 500ms;
+// The gateway gives the socket back when for so long nothing had to be refused and the queue moved.
+constexpr auto kQuiet = 250ms;
+constexpr auto kShortWait = 100ms;
+// A queue that is to be served before the socket goes back and is not, in that time, is a queue again.
+constexpr auto kReturnPatience = 250ms;
+
+constexpr std::size_t kAcceptsPerTurn = 64;
+// Other accepters, in the same terms as Refuser's.
+constexpr auto kFirstStolenPause = 20ms;
+constexpr auto kLongestStolenPause = 1'000ms;
+// A worker has at most one question open. Whoever sends more than so many a second is not listened to.
+constexpr int kMessagesPerTurn = 64;
+constexpr std::uint32_t kMessagesPerInterval = 20'000;
+constexpr auto kMessageInterval = 1s;
+
+}  // namespace
+
+Admission::Admission(EventLoop &loop, Refuser &refuser, std::uint32_t tenant, std::string name,
+                     const TenantSocket &socket)
+    : loop_(loop),
+      refuser_(refuser),
+      tenant_(tenant),
+      name_(std::move(name)),
+      socket_(socket),
+      queue_(loop, [this](UniqueFd connection) { refuse(std::move(connection), terms_.overdue); }) {}
+
+Admission::~Admission() {
+  suspend();
+}
+
+Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
+  PADDOCK_CHECK(sandbox.handoff.set_nonblocking(true));
+  suspend();
+  terms_ = std::move(terms);
+  sandbox_ = std::make_unique<Sandbox>(std::move(sandbox));
+  queue_.set_patience(terms_.queue_time);
+  if (sandbox_->page->takeover.load(std::memory_order_relaxed) != 0) {
+    // A gateway before us had taken over; who waits for its answer, only it knew. An answer too many is read
+    // by a worker that then asks again.
+    sandbox_->page->takeover.store(0, std::memory_order_release);
+    for (std::uint16_t i = 0; i < terms_.workers; ++i)
+      [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+  }
+  watch_handoff();
+  if (queue_.empty()) {
+    become_calm();
+  } else {
+    take_over();
+  }
+  return {};
+}
+
+void Admission::end_lease() {
+  if (state_ == State::kOff) return;
+  drop_sandbox();
+  if (state_ == State::kTaken) return;
+  if (state_ == State::kReturning) return take_over();
+  look();
+}
+
+void Admission::suspend() {
+  drop_sandbox();
+  pause_socket();
+  loop_.cancel(timer_);
+  timer_ = 0;
+  state_ = State::kOff;
+}
+
+void Admission::drop_sandbox() {
+  pause_handoff();
+  loop_.cancel(handoff_timer_);
+  handoff_timer_ = 0;
+  if (!sandbox_) return;
+  sandbox_->page->takeover.store(0, std::memory_order_release);
+  for (; credits_ > 0; --credits_)
+    [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+  sandbox_.reset();
+}
+
+void Admission::refuse_queue(const std::shared_ptr<const std::string> &response) {
+  while (!queue_.empty()) refuse(queue_.pop_front(), response);
+}
+
+// --- what the scoreboard says
+
+std::uint32_t Admission::idle_workers() const {
+  // A slot is reused only when its process is gone, so that retiring workers push the newest up by as many.
+  const std::uint32_t most = std::min<std::uint32_t>(terms_.workers * 2U, scoreboard::kMaxWorkers);
+  std::uint32_t idle = 0;
+  for (std::uint32_t i = 0; i < most; ++i)
+    if (sandbox_->board->slots[i].state.load(std::memory_order_acquire) ==
+        static_cast<std::uint32_t>(scoreboard::State::kIdle))
+      ++idle;
+  return idle;
+}
+
+bool Admission::every_place_taken() const {
+  return sandbox_ && sandbox_->board->busy.load(std::memory_order_relaxed) >= terms_.workers &&
+         idle_workers() == 0;
+}
+
+std::uint64_t Admission::finished() const {
+  return sandbox_ ? sandbox_->board->requests.load(std::memory_order_relaxed) : 0;
+}
+
+// --- while the workers accept
+
+void Admission::become_calm() {
+  state_ = State::kCalm;
+  pause_socket();
+  sandbox_->page->alarm.fetch_add(1, std::memory_order_release);
+  // Whoever took the last place before that has not said so.
+  if (every_place_taken()) listen();
+}
+
+void Admission::listen() {
+  state_ = State::kListening;
+  watch_socket();
+}
+
+void Admission::look() {
+  state_ = State::kLooking;
+  pause_socket();
+  since_ = moved_at_ = Clock::now();
+  finished_seen_ = finished();
+  tick_after(kTick);
+}
+
+void Admission::look_again() {
+  if (!socket_.has_waiting()) {
+    if (!sandbox_) return tick_after(kTick);
+    return every_place_taken() ? listen() : become_calm();
+  }
+  const auto now = Clock::now();
+  if (const std::uint64_t seen = finished(); seen != finished_seen_) {
+    finished_seen_ = seen;
+    moved_at_ = now;
+  }
+  if (now - moved_at_ >= kStalled) return take_over();
+  if (now - since_ < kCrowded) return tick_after(kTick);
+  take_over();
+  // Only to see how many wait: the moment that they fit, they go back.
+  if (state_ == State::kTaken && queue_.size() <= terms_.queue && sandbox_) begin_return();
+}
+
+// --- while the gateway accepts
+
+void Admission::take_over() {
+  state_ = State::kTaken;
+  if (sandbox_) sandbox_->page->takeover.store(1, std::memory_order_release);
+  since_ = Clock::now();
+  stolen_ = 0;
+  accept_again_at_ = since_;
+  tick_after(kTick);
+  watch_socket();
+  accept_waiting();
+}
+
+void Admission::accept_waiting() {
+  // Workers that are about to be free make room for as many: refused is what is still too much at the tick.
+  const std::size_t places = terms_.queue + terms_.workers;
+  const std::size_t room = places - std::min(places, queue_.size()) + refuser_.room(tenant_);
+  if (room == 0) return pause_socket();
+  Accepted accepted = socket_.accept_waiting(std::min(room, kAcceptsPerTurn));
+  for (UniqueFd &connection : accepted.connections) {
+    if (queue_.size() < places) {
+      queue_.push(std::move(connection));
+    } else {
+      refuse(std::move(connection), terms_.full);
+    }
+  }
+  switch (accepted.end) {
+    case AcceptEnd::kEmpty:
+      stolen_ = 0;
+      break;
+    case AcceptEnd::kMost:
+      break;
+    case AcceptEnd::kStolen: {
+      const auto pause = kFirstStolenPause * (1U << std::min(stolen_++, 8U));
+      accept_again_at_ = Clock::now() + std::min<Clock::duration>(pause, kLongestStolenPause);
+      pause_socket();
+      break;
+    }
+    case AcceptEnd::kShortage:
+    case AcceptEnd::kShutDown:
+      accept_again_at_ = Clock::now() + kLongestStolenPause;
+      pause_socket();
+      break;
+  }
+  hand_out();
+}
+
+void Admission::trim() {
+  // The youngest go: who came first is served first.
+  while (queue_.size() > terms_.queue) refuse(queue_.pop_back(), terms_.full);
+}
+
+void Admission::refuse(UniqueFd connection, const std::shared_ptr<const std::string> &response) {
+  refused_at_ = Clock::now();
+  refuser_.refuse(tenant_, name_, std::move(connection), response);
+}
+
+void Admission::hand_out() {
+  if (!sandbox_) return;
+  // Who was killed while it waited has left a question that nobody reads the answer to.
+  for (std::uint32_t most = std::min(credits_, idle_workers()); most > 0 && !queue_.empty(); --most) {
+    const std::array fds{queue_.front()};
+    // A full buffer is full of what no worker reads; the tick tries again.
+    if (!sandbox_->handoff.send(handoff::Connection{}, fds)) break;
+    [[maybe_unused]] const UniqueFd sent = queue_.pop_front();
+    --credits_;
+  }
+  if (state_ == State::kReturning && queue_.empty()) leave();
+}
+
+void Admission::while_taken() {
+  trim();
+  hand_out();
+  if (state_ != State::kTaken && state_ != State::kReturning) return;
+  const auto now = Clock::now();
+  if (state_ == State::kReturning) {
+    if (now - since_ >= kReturnPatience) return take_over();
+    return tick_after(kTick);
+  }
+  if (const std::uint64_t seen = finished(); seen != finished_seen_) {
+    finished_seen_ = seen;
+    moved_at_ = now;
+  }
+  const bool moving = sandbox_ && (credits_ > 0 || now - moved_at_ < kQuiet);
+  const bool quiet =
+      now - since_ >= kQuiet && now - refused_at_ >= kQuiet && queue_.longest_wait() < kShortWait;
+  if (moving && quiet) return begin_return();
+  if (now >= accept_again_at_) watch_socket();
+  tick_after(kTick);
+}
+
+void Admission::begin_return() {
+  state_ = State::kReturning;
+  since_ = Clock::now();
+  pause_socket();
+  tick_after(kTick);
+  hand_out();
+}
+
+void Admission::leave() {
+  sandbox_->page->takeover.store(0, std::memory_order_release);
+  for (; credits_ > 0; --credits_)
+    [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+  look();
+}
+
+void Admission::receive() {
+  const auto now = Clock::now();
+  if (now - handoff_since_ >= kMessageInterval) {
+    handoff_since_ = now;
+    messages_ = 0;
+  }
+  for (int i = 0; i < kMessagesPerTurn && take_message(); ++i)
+    if (++messages_ > kMessagesPerInterval) {
+      pause_handoff();
+      handoff_timer_ = loop_.after(kMessageInterval, [this] {
+        handoff_timer_ = 0;
+        watch_handoff();
+      });
+      break;
+    }
+  if (state_ == State::kTaken || state_ == State::kReturning) hand_out();
+}
+
+// False: there is none, or there will be none any more.
+bool Admission::take_message() {
+  const auto packet = sandbox_->handoff.receive();
+  if (!packet && packet.error().code == EAGAIN) return false;
+  if (packet && packet->has_value() && (*packet)->as<handoff::Ready>()) {
+    moved_at_ = Clock::now();
+    if (state_ == State::kTaken || state_ == State::kReturning) {
+      credits_ = std::min(credits_ + 1, 2 * scoreboard::kMaxWorkers);
+    } else {
+      [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+    }
+    return true;
+  }
+  if (packet && packet->has_value() && (*packet)->as<handoff::Full>()) {
+    if (state_ == State::kCalm) look();
+    return true;
+  }
+  // All of its processes are gone, or it talks nonsense: nothing more can be handed to it.
+  pause_handoff();
+  return false;
+}
+
+// --- polling
+
+void Admission::tick_after(Clock::duration delay) {
+  loop_.cancel(timer_);
+  timer_ = loop_.after(delay, [this] {
+    timer_ = 0;
+    if (state_ == State::kLooking) return look_again();
+    if (state_ == State::kTaken || state_ == State::kReturning) while_taken();
+  });
+}
+
+void Admission::watch_socket() {
+  if (socket_watched_) return;
+  const auto watched = loop_.watch(socket_.fd(), EPOLLIN, [this](std::uint32_t) {
+    if (state_ == State::kTaken) return accept_waiting();
+    look();
+  });
+  socket_watched_ = watched.ok();
+  if (!watched)
+    log::error("poll the socket of tenant " + log::quoted(name_) + ": " + watched.error().message());
+}
+
+void Admission::pause_socket() {
+  if (socket_watched_) loop_.unwatch(socket_.fd());
+  socket_watched_ = false;
+}
+
+void Admission::watch_handoff() {
+  if (handoff_watched_ || !sandbox_) return;
+  handoff_watched_ = loop_.watch(sandbox_->handoff.fd(), EPOLLIN, [this](std::uint32_t) { receive(); }).ok();
+}
+
+void Admission::pause_handoff() {
+  if (handoff_watched_) loop_.unwatch(sandbox_->handoff.fd());
+  handoff_watched_ = false;
+}
+
+}  // namespace paddock::fcgi_gateway

@@ -1,0 +1,125 @@
+// What the gateway does for one tenant whose sandbox is full. The states:
+//   kOff        the socket is not leased
+//   kCalm       workers accept, and say when the last free place is taken. The listening socket is not polled
+//   kListening  every place is taken, nothing waits: the listening socket is polled
+//   kLooking    something waits: looked at every tick, until nothing does (kCalm, kListening), no request has
+//               ended for a while (kTaken), or something was waiting at every look for a while (kTaken, to
+//               see how many do; the kernel does not tell)
+//   kTaken      the gateway accepts, queues, refuses what is too much, hands a connection to each worker that
+//               is free
+//   kReturning  it accepts nothing more; once its queue has been served, workers accept again
+// While requests keep finishing and no more wait than the plan allows, the gateway accepts a handful of
+// connections now and then, and nothing else: a busy, healthy site pays no hop.
+//
+// All that the sandbox says (alarm, scoreboard, Ready) may be a lie. It decides which of the tenant's own
+// connections are served when; what the gateway holds is bounded by what it counts itself.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/event_loop.h"
+#include "base/message_socket.h"
+#include "fcgi_gateway/connection_queue.h"
+#include "fcgi_gateway/refuser.h"
+#include "fcgi_gateway/tenant_socket.h"
+#include "protocols/handoff/handoff.h"
+#include "protocols/scoreboard/scoreboard.h"
+
+namespace paddock::fcgi_gateway {
+
+class Admission {
+ public:
+  using Clock = EventLoop::Clock;
+
+  // What the plan allows, and what those get that it does not allow.
+  struct Terms {
+    std::uint16_t workers = 1;
+    std::size_t queue = 0;
+    std::chrono::milliseconds queue_time{};
+    std::shared_ptr<const std::string> full;     // the response where the queue is full
+    std::shared_ptr<const std::string> overdue;  // … and where queue_time is over
+  };
+  // A sandbox that has the lease.
+  struct Sandbox {
+    scoreboard::MappedBoard board;
+    handoff::MappedPage page;
+    MessageSocket handoff;
+  };
+
+  // loop, refuser and socket outlive this.
+  Admission(EventLoop &loop, Refuser &refuser, std::uint32_t tenant, std::string name,
+            const TenantSocket &socket);
+  ~Admission();
+  Admission(const Admission &) = delete;
+  Admission &operator=(const Admission &) = delete;
+
+  // A sandbox accepts from now on, or the terms have changed. What is queued goes to it.
+  Result<void> lease(Terms terms, Sandbox sandbox);
+  // The sandbox takes nothing more; nobody else accepts yet. The queue waits for the next lease.
+  void end_lease();
+  // Nobody accepts through this any more: somebody else polls the socket. The queue waits on.
+  void suspend();
+  // Gives what is queued `response`.
+  void refuse_queue(const std::shared_ptr<const std::string> &response);
+
+  [[nodiscard]] bool holds_connections() const { return !queue_.empty(); }
+
+ private:
+  enum class State : std::uint8_t { kOff, kCalm, kListening, kLooking, kTaken, kReturning };
+
+  void become_calm();
+  void listen();
+  void look();
+  void take_over();
+  void begin_return();
+  void leave();
+
+  void look_again();
+  void while_taken();
+  void accept_waiting();
+  void receive();
+  bool take_message();
+  void hand_out();
+  void refuse(UniqueFd connection, const std::shared_ptr<const std::string> &response);
+  void trim();
+
+  void tick_after(Clock::duration delay);
+  void watch_socket();
+  void pause_socket();
+  void watch_handoff();
+  void pause_handoff();
+  void drop_sandbox();
+  [[nodiscard]] std::uint32_t idle_workers() const;
+  [[nodiscard]] bool every_place_taken() const;
+  [[nodiscard]] std::uint64_t finished() const;
+
+  EventLoop &loop_;
+  Refuser &refuser_;
+  const std::uint32_t tenant_;
+  const std::string name_;
+  const TenantSocket &socket_;
+  Terms terms_;
+  std::unique_ptr<Sandbox> sandbox_;  // null: nobody to hand anything to
+  ConnectionQueue queue_;
+  State state_ = State::kOff;
+  EventLoop::TimerId timer_ = 0;
+  EventLoop::TimerId handoff_timer_ = 0;
+  bool socket_watched_ = false;
+  bool handoff_watched_ = false;
+
+  std::uint64_t finished_seen_ = 0;
+  Clock::time_point moved_at_{};    // a request ended, as far as we know
+  Clock::time_point since_{};       // of kLooking, kTaken, kReturning
+  Clock::time_point refused_at_{};  // the last one
+  Clock::time_point accept_again_at_{};
+  unsigned stolen_ = 0;         // in a row
+  std::uint32_t credits_ = 0;   // workers that have asked and were not answered
+  std::uint32_t messages_ = 0;  // since handoff_since_
+  Clock::time_point handoff_since_{};
+};
+
+}  // namespace paddock::fcgi_gateway

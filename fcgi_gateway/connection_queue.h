@@ -1,0 +1,57 @@
+// Accepted connections that wait for a worker: first come, first served, each for a bounded time, and dropped
+// when the client hangs up.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <list>
+
+#include "base/event_loop.h"
+#include "base/unique_fd.h"
+
+namespace paddock::fcgi_gateway {
+
+class ConnectionQueue {
+ public:
+  using Clock = EventLoop::Clock;
+  // Takes a connection that has waited its time.
+  using Overdue = std::function<void(UniqueFd connection)>;
+
+  ConnectionQueue(EventLoop &loop, Overdue overdue) : loop_(loop), overdue_(std::move(overdue)) {}
+  ~ConnectionQueue();
+  ConnectionQueue(const ConnectionQueue &) = delete;
+  ConnectionQueue &operator=(const ConnectionQueue &) = delete;
+
+  // How long a connection may wait. Holds for those that wait already too.
+  void set_patience(Clock::duration patience);
+
+  void push(UniqueFd connection);
+  // The oldest, or the youngest. Only when not empty.
+  [[nodiscard]] UniqueFd pop_front() { return take(waiting_.begin()); }
+  [[nodiscard]] UniqueFd pop_back() { return take(std::prev(waiting_.end())); }
+  [[nodiscard]] BorrowedFd front() const { return waiting_.front().connection; }
+
+  [[nodiscard]] bool empty() const { return waiting_.empty(); }
+  [[nodiscard]] std::size_t size() const { return waiting_.size(); }
+  // How long the oldest has waited; zero when there is none.
+  [[nodiscard]] Clock::duration longest_wait() const;
+
+ private:
+  struct Waiting {
+    UniqueFd connection;
+    Clock::time_point since;
+  };
+  using List = std::list<Waiting>;
+
+  UniqueFd take(List::iterator at);
+  void expect_overdue();
+
+  EventLoop &loop_;
+  Overdue overdue_;
+  Clock::duration patience_{};
+  List waiting_;
+  EventLoop::TimerId timer_ = 0;
+};
+
+}  // namespace paddock::fcgi_gateway

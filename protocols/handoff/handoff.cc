@@ -1,0 +1,51 @@
+#include "protocols/handoff/handoff.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "base/file.h"
+
+namespace paddock::handoff {
+
+Result<UniqueFd> create_page(const std::string &tenant) {
+  UniqueFd fd(::memfd_create(("paddock-handoff-" + tenant).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return errno_error("memfd_create for the handoff page of " + tenant);
+  // memfds are born 0777: whoever holds one in /proc/self/fd could open it again for writing.
+  if (::fchmod(fd.get(), 0600) != 0) return errno_error("chmod the handoff page of " + tenant);
+  if (::ftruncate(fd.get(), static_cast<off_t>(kPageSize)) != 0)
+    return errno_error("size the handoff page of " + tenant);
+  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return errno_error("seal the handoff page of " + tenant);
+  return fd;
+}
+
+Result<UniqueFd> reopen_read_only(BorrowedFd page) {
+  return open_file("/proc/self/fd/" + std::to_string(page.get()), O_RDONLY);
+}
+
+Result<MappedPage> MappedPage::map(BorrowedFd fd, bool writable) {
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return errno_error("look at a handoff page");
+  if (status.st_size != static_cast<off_t>(kPageSize)) return errno_error("map a handoff page", EINVAL);
+  void *at =
+      ::mmap(nullptr, kPageSize, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (at == MAP_FAILED) return errno_error("map a handoff page");
+  return MappedPage(static_cast<Page *>(at));
+}
+
+MappedPage::MappedPage(MappedPage &&other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+
+MappedPage &MappedPage::operator=(MappedPage &&other) noexcept {
+  std::swap(page_, other.page_);
+  return *this;
+}
+
+MappedPage::~MappedPage() {
+  if (page_ != nullptr) ::munmap(page_, kPageSize);
+}
+
+}  // namespace paddock::handoff
