@@ -6,6 +6,7 @@
 #include <ctime>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 using namespace paddock;
 using namespace paddock::policies;
@@ -392,4 +393,27 @@ TEST_CASE("the directories of a config that has errors elsewhere") {
   directory.write("paddock.toml", "[runtime\n");
   CHECK_FALSE(load_directories(directory.path + "/paddock.toml").ok());
   CHECK(load_directories(directory.path + "/none.toml").error().code == ENOENT);
+}
+
+TEST_CASE("the manual describes every key") {
+  std::ifstream in(std::string(PADDOCK_POLICIES_DIR) + "/../docs/man/paddock.toml.5");
+  const std::string manual{std::istreambuf_iterator<char>(in), {}};
+  // Each table says which keys it knows when it meets one that it does not.
+  const Loaded loaded = parse(
+      "zzzzzzzzz = 1\n[runtime]\nzzzzzzzzz = 1\n[apache]\nzzzzzzzzz = 1\n[plan.a]\nzzzzzzzzz = "
+      "1\n[[plan.a.io]]\n"
+      "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
+      "1\n[tenant.alice]\nzzzzzzzzz = 1\n");
+  REQUIRE(loaded.diagnostics.size() == 7);
+  for (const auto &found : loaded.diagnostics) {
+    REQUIRE(found.expected.starts_with("one of "));
+    std::istringstream keys(found.expected.substr(7));
+    for (std::string key; std::getline(keys >> std::ws, key, ',');) {
+      INFO(found.key + " " + key);
+      CHECK((manual.find("Cm " + key + " ") != std::string::npos ||
+             manual.find(", " + key + " ") != std::string::npos ||
+             manual.find("." + key + "]") != std::string::npos ||
+             manual.find("[" + key) != std::string::npos));
+    }
+  }
 }
