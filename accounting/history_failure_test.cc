@@ -1,6 +1,7 @@
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -10,6 +11,7 @@
 #include "accounting/event_log.h"
 #include "accounting/history.h"
 #include "base/file.h"
+#include "base/process.h"
 
 using namespace paddock;
 using namespace paddock::accounting;
@@ -19,21 +21,8 @@ namespace {
 
 constexpr int kTenants = 20;
 
-// Records and flushes until it is killed; says each flush that has returned.
-[[noreturn]] void write_until_killed(const std::string &file, int said) {
-  Store store(file);
-  History history(store, {});
-  EventLog events(store, {});
-  if (!history.load(kNewYear)) ::_exit(1);
-  for (std::uint64_t round = 1;; ++round) {
-    const Time now = kNewYear + std::chrono::seconds(round * 7);
-    for (int tenant = 0; tenant < kTenants; ++tenant)
-      history.record("tenant" + std::to_string(tenant), now, cpu(1));
-    if (!history.flush(now)) ::_exit(2);
-    if (!events.append({0, now, "tenant0", EventKind::kRuleFired, "", "x", ""})) ::_exit(3);
-    if (::write(said, &round, sizeof round) != sizeof round) ::_exit(4);
-  }
-}
+constexpr const char *kFileVariable = "PADDOCK_TEST_FILE";
+constexpr int kSaid = 3;
 
 // A directory that is a filesystem of its own, in a mount namespace of this process.
 class SmallFilesystem {
@@ -63,6 +52,24 @@ class SmallFilesystem {
 
 }  // namespace
 
+// The program that the next test kills: records and flushes for ever, and says each flush that has returned.
+TEST_CASE("writes until it is killed", "[.]") {
+  const char *const file = std::getenv(kFileVariable);
+  REQUIRE(file != nullptr);
+  Store store(file);
+  History history(store, {});
+  EventLog events(store, {});
+  REQUIRE(history.load(kNewYear).ok());
+  for (std::uint64_t round = 1;; ++round) {
+    const Time now = kNewYear + std::chrono::seconds(round * 7);
+    for (int tenant = 0; tenant < kTenants; ++tenant)
+      history.record("tenant" + std::to_string(tenant), now, cpu(1));
+    REQUIRE(history.flush(now).ok());
+    REQUIRE(events.append({0, now, "tenant0", EventKind::kRuleFired, "", "x", ""}).ok());
+    REQUIRE(::write(kSaid, &round, sizeof round) == sizeof round);
+  }
+}
+
 TEST_CASE("killed while it writes, the file opens clean and lacks nothing that was flushed") {
   const TempDir directory;
   std::minstd_rand random(20260101);
@@ -75,18 +82,25 @@ TEST_CASE("killed while it writes, the file opens clean and lacks nothing that w
     REQUIRE(::pipe2(said, O_CLOEXEC) == 0);
     UniqueFd reader(said[0]);
     UniqueFd writer(said[1]);
-    const pid_t child = ::fork();
-    REQUIRE(child >= 0);
-    if (child == 0) write_until_killed(directory.file(), writer.get());
+    // A fork without exec would do, were it not for sanitizers with threads of their own.
+    SpawnOptions options;
+    options.arguments = {"/proc/self/exe", "writes until it is killed"};
+    options.environment = {kFileVariable + ("=" + directory.file())};
+    options.fds = {{writer, kSaid}};
+    const auto child = spawn(options);
+    REQUIRE(child.ok());
     writer.reset();
     std::uint64_t flushed = 0;
     // Once it is at it, somewhere in the midst of one of the next writes.
     REQUIRE(::read(reader.get(), &flushed, sizeof flushed) == sizeof flushed);
     ::usleep(std::uniform_int_distribution<useconds_t>(0, 20'000)(random));
-    REQUIRE(::kill(child, SIGKILL) == 0);
-    int status = 0;
-    REQUIRE(::waitpid(child, &status, 0) == child);
-    REQUIRE(WIFSIGNALED(status));
+    REQUIRE(child->signal(SIGKILL).ok());
+    pollfd ended{child->pidfd().get(), POLLIN, 0};
+    REQUIRE(::poll(&ended, 1, 10'000) == 1);
+    const auto status = child->try_reap();
+    REQUIRE(status.ok());
+    REQUIRE(status->has_value());
+    REQUIRE((*status)->signaled);
     while (::read(reader.get(), &flushed, sizeof flushed) == sizeof flushed) {
     }
     least += flushed;

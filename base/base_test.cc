@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -143,6 +144,27 @@ TEST_CASE("a program is started, runs with nothing but what it was given, and is
   }
   REQUIRE(status);
   CHECK(status->to_string() == "signal 9 (Killed)");
+}
+
+TEST_CASE("a descriptor that is not close-on-exec stays behind all the same") {
+  const UniqueFd leaky(::open("/dev/null", O_RDONLY));  // as a library would open it
+  REQUIRE(leaky.valid());
+  int pipe_ends[2];
+  REQUIRE(::pipe2(pipe_ends, O_CLOEXEC) == 0);
+  const UniqueFd read_end(pipe_ends[0]);
+  UniqueFd write_end(pipe_ends[1]);
+  const std::string script =
+      "test -e /proc/self/fd/" + std::to_string(leaky.get()) + " && echo there || echo gone";
+  const auto child = spawn({.arguments = {"/bin/sh", "-c", script + " >&9"},
+                            .environment = {},
+                            .fds = {{write_end, 9}},
+                            .uid = {},
+                            .gid = {},
+                            .cgroup = {}});
+  REQUIRE(child.ok());
+  write_end.reset();
+  CHECK(*read_all(read_end) == "gone\n");
+  REQUIRE(::waitpid(child->pid(), nullptr, 0) == child->pid());
 }
 
 TEST_CASE("a program that does not exist is the caller's error") {

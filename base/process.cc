@@ -25,8 +25,11 @@ int exec_child(const SpawnOptions &options, char *const *argv, char *const *envp
   for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
 
   if (options.die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
+  // Libraries open descriptors without CLOEXEC (Asio its sockets); dup2 leaves it off for those that are
+  // meant.
+  if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return errno;
   for (std::size_t i = 0; i < sources.size(); ++i)
-    if (::dup2(sources[i], options.fds[i].second) < 0) return errno;  // dup2 leaves CLOEXEC off
+    if (::dup2(sources[i], options.fds[i].second) < 0) return errno;
   if (options.gid) {
     if (::setgroups(0, nullptr) != 0 || ::setresgid(*options.gid, *options.gid, *options.gid) != 0)
       return errno;

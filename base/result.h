@@ -43,10 +43,11 @@ class [[nodiscard]] Result {
   // Only when ok().
   T &value() & { return std::get<0>(state_); }
   const T &value() const & { return std::get<0>(state_); }
-  T &&value() && { return std::get<0>(std::move(state_)); }
+  // By value: a reference into a temporary would outlive it in `for (x : *call())`.
+  T value() && { return std::get<0>(std::move(state_)); }
   T &operator*() & { return value(); }
   const T &operator*() const & { return value(); }
-  T &&operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T *operator->() { return &value(); }
   const T *operator->() const { return &value(); }
 

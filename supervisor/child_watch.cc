@@ -25,7 +25,7 @@ void ChildWatch::wait() {
                            if (error || !self) return;
                            const auto status = self->child_.try_reap();
                            if (!status) {
-                             log::error(status.error().message());
+                             log::debug(status.error().message());
                              return self->on_exit_(ExitStatus{});
                            }
                            if (!status->has_value()) return self->wait();

@@ -1,6 +1,7 @@
 #include "supervisor/commands.h"
 
 #include <array>
+#include <optional>
 
 #include "base/log.h"
 #include "protocols/control/access.h"
@@ -66,12 +67,17 @@ std::string unblock(Tenant &tenant, const Request &) {
 struct TenantCommand {
   Command command;
   std::string (*act)(Tenant &tenant, const Request &request);
+  std::optional<accounting::EventKind> event;  // what the books say of it
 };
 constexpr std::array kTenantCommands = {
-    TenantCommand{Command::kStart, start},     TenantCommand{Command::kStop, stop},
-    TenantCommand{Command::kRestart, restart}, TenantCommand{Command::kKill, kill},
-    TenantCommand{Command::kFreeze, freeze},   TenantCommand{Command::kThaw, thaw},
-    TenantCommand{Command::kBlock, block},     TenantCommand{Command::kUnblock, unblock},
+    TenantCommand{Command::kStart, start, {}},
+    TenantCommand{Command::kStop, stop, {}},
+    TenantCommand{Command::kRestart, restart, {}},
+    TenantCommand{Command::kKill, kill, accounting::EventKind::kKill},
+    TenantCommand{Command::kFreeze, freeze, accounting::EventKind::kFreeze},
+    TenantCommand{Command::kThaw, thaw, accounting::EventKind::kThaw},
+    TenantCommand{Command::kBlock, block, accounting::EventKind::kBlock},
+    TenantCommand{Command::kUnblock, unblock, accounting::EventKind::kUnblock},
 };
 
 std::string status(const Supervisor &supervisor, const Request &request, Access access, uid_t uid) {
@@ -133,8 +139,12 @@ std::string answer_command(Supervisor &supervisor, const Peer &peer, const std::
   if (!request->tenant.empty() && tenant == nullptr)
     return control::error_reply(ErrorCode::kUnknownTenant, "no tenant " + log::quoted(request->tenant));
 
-  for (const auto &[command, act] : kTenantCommands) {
+  for (const auto &[command, act, event] : kTenantCommands) {
     if (command != request->command) continue;
+    // Before it is done, so that the snapshot shows what the tenant was doing.
+    if (event)
+      supervisor.accountant().note(*event, tenant->settings().name, "uid " + std::to_string(peer.uid),
+                                   request->reason);
     log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by uid " +
               std::to_string(peer.uid) +
               (request->reason.empty() ? std::string() : ": " + log::quoted(request->reason)));

@@ -1,5 +1,6 @@
 #include "supervisor/control_server.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,6 +18,11 @@ namespace paddock::supervisor {
 using boost::asio::local::stream_protocol;
 
 namespace {
+
+// Asio makes and accepts sockets without it.
+void set_close_on_exec(int fd) {
+  ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
 
 std::optional<Peer> peer_of(int fd) {
   ucred credentials{};
@@ -98,6 +104,7 @@ Result<std::unique_ptr<ControlServer>> ControlServer::start(boost::asio::io_cont
   ::unlink(server->path_.c_str());
   boost::system::error_code error;
   server->acceptor_.open(stream_protocol(), error);
+  if (!error) set_close_on_exec(server->acceptor_.native_handle());
   if (!error) server->acceptor_.bind(stream_protocol::endpoint(server->path_), error);
   if (!error) server->acceptor_.listen(static_cast<int>(kConnections), error);
   if (error) return errno_error("listen at " + server->path_, error.value());
@@ -116,6 +123,7 @@ void ControlServer::accept() {
   acceptor_.async_accept([this](const boost::system::error_code &error, stream_protocol::socket socket) {
     if (error == boost::asio::error::operation_aborted) return;
     if (!error) {
+      set_close_on_exec(socket.native_handle());
       auto peer = peer_of(socket.native_handle());
       if (peer && connections_.size() < (peer->uid == 0 ? kConnections : kConnections - kConnectionsPerUid) &&
           (peer->uid == 0 || connections_of(peer->uid) < kConnectionsPerUid)) {

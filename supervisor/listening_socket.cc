@@ -13,6 +13,9 @@
 #include "base/file.h"
 
 namespace paddock::supervisor {
+namespace {
+constexpr char kBoundName[] = "new";
+}  // namespace
 
 Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid) {
   PADDOCK_CHECK(make_directories(directory, 0755));
@@ -32,22 +35,35 @@ Result<void> prepare_socket_directory(const std::string &directory, gid_t apache
 
 Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {
   sockaddr_un address{};
-  address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path) return errno_error("listen at " + path, ENAMETOOLONG);
-  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return errno_error("listen at " + path, EINVAL);
+  const std::string name = path.substr(slash + 1);
+  PADDOCK_TRY(const UniqueFd before, open_file(".", O_PATH | O_DIRECTORY));
+  PADDOCK_TRY(const UniqueFd directory, open_file(path.substr(0, slash), O_PATH | O_DIRECTORY));
 
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return errno_error("make a socket for " + path);
-  ::unlink(path.c_str());
+  // /proc/net/unix shows every process of a network namespace the path that was given to bind(2), for good.
+  // So that is not the unguessable name: the socket is bound as "new" and renamed.
+  if (::fchdir(directory.get()) != 0) return errno_error("enter the directory of " + path);
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, kBoundName, sizeof kBoundName);
+  ::unlink(kBoundName);
   // The socket's file takes its mode from the umask alone (unix(7)); nobody may connect before the owner is
   // set.
   const mode_t old = ::umask(0777);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
+  const int code = errno;
   ::umask(old);
-  if (bound != 0) return errno_error("bind " + path);
-  if (::chown(path.c_str(), 0, apache_gid) != 0) return errno_error("chown " + path);
-  if (::chmod(path.c_str(), 0660) != 0) return errno_error("chmod " + path);
+  if (::fchdir(before.get()) != 0) return errno_error("return to the working directory");
+  if (bound != 0) return errno_error("bind " + path, code);
   if (::listen(fd.get(), kBacklog) != 0) return errno_error("listen at " + path);
+  if (::fchownat(directory.get(), kBoundName, 0, apache_gid, AT_SYMLINK_NOFOLLOW) != 0)
+    return errno_error("chown " + path);
+  if (::fchmodat(directory.get(), kBoundName, 0660, 0) != 0) return errno_error("chmod " + path);
+  if (::renameat(directory.get(), kBoundName, directory.get(), name.c_str()) != 0)
+    return errno_error("name the socket " + path);
   return fd;
 }
 

@@ -1,9 +1,12 @@
 #include "supervisor/listening_socket.h"
 
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/file.h"
@@ -27,6 +30,13 @@ TEST_CASE("only the group of Apache reaches a socket, and nobody else can list t
     CHECK((status.st_mode & 07777) == 0660);
     CHECK(status.st_uid == 0);
     CHECK(status.st_gid == kApache);
+    // Nobody learns the name from the kernel, and whoever knows it can connect.
+    CHECK(read_file("/proc/net/unix", 64 << 20)->find(directory) == std::string::npos);
+    const UniqueFd client(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::snprintf(address.sun_path, sizeof address.sun_path, "%s/a.sock", directory.c_str());
+    CHECK(::connect(client.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
     // A second one at the same path replaces it: what a dead supervisor left is no obstacle.
     CHECK(supervisor::listen_at(directory + "/a.sock", kApache).ok());
   }

@@ -1,6 +1,7 @@
 #include "supervisor/run.h"
 
 #include <fcntl.h>
+#include <time.h>
 
 #include <algorithm>
 
@@ -51,12 +52,13 @@ zygote_link::Spawn Run::spawn_message(std::uint32_t number, const policies::Tena
   return spawn;
 }
 
-Run::Run(boost::asio::io_context &io, Zygote &zygote, std::uint32_t number, std::string name,
-         cgroups::Cgroup cgroup, Callbacks callbacks)
+Run::Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
+         Callbacks callbacks)
     : io_(io),
       zygote_(zygote),
-      number_(number),
-      name_(std::move(name)),
+      number_(spawn.tenant),
+      name_(spawn.name),
+      workers_max_(std::min<std::uint32_t>(spawn.workers_max, scoreboard::kMaxWorkers)),
       cgroup_(std::move(cgroup)),
       callbacks_(std::move(callbacks)),
       removal_timer_(io),
@@ -69,8 +71,7 @@ Run::~Run() {
 Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zygote, zygote_link::Spawn spawn,
                                         BorrowedFd listener, UniqueFd tenant_log, cgroups::Cgroup cgroup,
                                         Callbacks callbacks) {
-  std::shared_ptr<Run> run(
-      new Run(io, zygote, spawn.tenant, spawn.name, std::move(cgroup), std::move(callbacks)));
+  std::shared_ptr<Run> run(new Run(io, zygote, spawn, std::move(cgroup), std::move(callbacks)));
   const auto give_up = [&run](const Error &error) {
     [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
     return error;
@@ -137,7 +138,7 @@ void Run::spawned(Child keeper) {
   watch_ = ChildWatch::start(io_, std::move(keeper), [weak = weak_from_this()](const ExitStatus &status) {
     if (const auto self = weak.lock()) self->ended("the keeper ended: " + status.to_string());
   });
-  if (end_.asked && link_) kill();  // killed while the zygote was at it
+  callbacks_.on_cloned();
 }
 
 void Run::on_packet(Packet &packet) {
@@ -166,6 +167,21 @@ void Run::on_packet(Packet &packet) {
       log::warning(name_ + ": the keeper sent a message of unknown type");
       return;
   }
+}
+
+std::vector<Run::RunningRequest> Run::running_requests() const {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto now_ns =
+      static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  std::vector<RunningRequest> running;
+  for (std::uint32_t i = 0; i < workers_max_; ++i) {
+    auto slot = scoreboard::read_slot(board_->slots[i]);
+    if (slot.state != scoreboard::State::kBusy) continue;
+    const std::uint64_t age_ns = slot.since_ns < now_ns ? now_ns - slot.since_ns : 0;
+    running.push_back({std::move(slot), std::chrono::milliseconds(age_ns / 1'000'000)});
+  }
+  return running;
 }
 
 void Run::drain(std::chrono::milliseconds patience) {
@@ -201,8 +217,9 @@ void Run::ended(const std::string &why) {
   patience_timer_.cancel();
   link_->close();
   link_.reset();
-  watch_.reset();
   if (end_.why.empty()) end_.why = why;
+  if (watch_) callbacks_.on_dead(end_);
+  watch_.reset();
   remove_cgroup(0);
 }
 

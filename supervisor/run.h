@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cgroups/cgroup.h"
 #include "policies/config.h"
@@ -34,6 +35,9 @@ class Run : public std::enable_shared_from_this<Run> {
     std::function<void()> on_ready;
     std::function<void()> on_idle;
     std::function<void(const ExitStatus &)> on_worker_died;
+    std::function<void()> on_cloned;
+    // Its processes have gone, its cgroup can be read a last time. Only after on_cloned.
+    std::function<void(const RunEnd &)> on_dead;
     // The keeper has ended and the cgroup is gone. The last call.
     std::function<void(const RunEnd &)> on_end;
   };
@@ -67,12 +71,18 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] bool ready() const { return ready_; }
   [[nodiscard]] Clock::time_point started() const { return started_; }
   [[nodiscard]] pid_t keeper_pid() const { return watch_ ? watch_->child().pid() : 0; }
+  [[nodiscard]] std::uint32_t workers_max() const { return workers_max_; }
   // What the workers say of themselves: untrusted.
   [[nodiscard]] const scoreboard::MappedBoard &board() const { return board_; }
+  struct RunningRequest {
+    scoreboard::SlotView slot;  // bounded, but its texts are hostile
+    std::chrono::milliseconds age;
+  };
+  [[nodiscard]] std::vector<RunningRequest> running_requests() const;
 
  private:
-  Run(boost::asio::io_context &io, Zygote &zygote, std::uint32_t number, std::string name,
-      cgroups::Cgroup cgroup, Callbacks callbacks);
+  Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
+      Callbacks callbacks);
   void spawned(Child keeper);
   void on_packet(Packet &packet);
   void ended(const std::string &why);
@@ -82,6 +92,7 @@ class Run : public std::enable_shared_from_this<Run> {
   Zygote &zygote_;
   std::uint32_t number_;
   std::string name_;
+  std::uint32_t workers_max_;
   cgroups::Cgroup cgroup_;
   Callbacks callbacks_;
   boost::asio::steady_timer removal_timer_;

@@ -1,9 +1,6 @@
 #include "supervisor/status.h"
 
-#include <time.h>
 #include <unistd.h>
-
-#include <algorithm>
 
 namespace paddock::supervisor {
 namespace {
@@ -14,24 +11,13 @@ std::int64_t unix_seconds(system_clock::time_point when) {
   return system_clock::to_time_t(when);
 }
 
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-void add_scoreboard(const scoreboard::MappedBoard &board, control::TenantStatus &status) {
-  const std::uint64_t now = monotonic_ns();
-  const auto slots = std::min<std::uint32_t>(status.workers_max, scoreboard::kMaxWorkers);
-  for (std::uint32_t i = 0; i < slots; ++i) {
-    const auto slot = scoreboard::read_slot(board->slots[i]);
-    if (slot.state == scoreboard::State::kEmpty) continue;
-    ++status.workers;
-    if (slot.state != scoreboard::State::kBusy) continue;
-    ++status.busy;
-    const std::uint64_t age = slot.since_ns < now ? now - slot.since_ns : 0;
-    status.running.push_back({slot.pid, slot.method, slot.uri, slot.script, age / 1'000'000});
-  }
+void add_scoreboard(const Run &run, control::TenantStatus &status) {
+  for (std::uint32_t i = 0; i < run.workers_max(); ++i)
+    if (scoreboard::read_slot(run.board()->slots[i]).state != scoreboard::State::kEmpty) ++status.workers;
+  for (const auto &[slot, age] : run.running_requests())
+    status.running.push_back(
+        {slot.pid, slot.method, slot.uri, slot.script, static_cast<std::uint64_t>(age.count())});
+  status.busy = static_cast<std::uint32_t>(status.running.size());
 }
 
 void add_figures(const cgroups::Stats &stats, control::TenantStatus &status) {
@@ -87,7 +73,7 @@ control::TenantStatus status_of(const Tenant &tenant) {
     const auto age = Run::Clock::now() - run->started();
     status.started_at =
         unix_seconds(system_clock::now() - std::chrono::duration_cast<system_clock::duration>(age));
-    add_scoreboard(run->board(), status);
+    add_scoreboard(*run, status);
     if (const auto stats = run->cgroup().stats(); stats) add_figures(*stats, status);
   }
   return status;

@@ -50,11 +50,13 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
   if (const auto &missing = hierarchy.missing_controllers(); !missing.empty()) {
     std::string names;
     for (const auto &name : missing) names += (names.empty() ? "" : ", ") + name;
-    if (!config.runtime.allow_missing_controllers)
+    if (!config.runtime.allow_missing_controllers) {
+      [[maybe_unused]] const auto removed = hierarchy.remove();
       return Error{"this host's cgroup v2 lacks the controllers " + names +
                    ": limits on them cannot be enforced; boot with pure cgroup v2 "
                    "(systemd.unified_cgroup_hierarchy=1), "
                    "or set runtime.allow_missing_controllers = true to run without"};
+    }
     log::warning("NOT ENFORCED on this host, its cgroup v2 lacks the controllers: " + names);
   }
   PADDOCK_TRY(BlockList blocks, BlockList::load(config.runtime.state_dir));
@@ -64,6 +66,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
 
   std::unique_ptr<Supervisor> self(
       new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks), std::move(lock), key));
+  self->accountant_.start();
   PADDOCK_CHECK(self->start_programs(program_dir));
   for (const auto &[name, settings] : self->config_->tenants) PADDOCK_CHECK(self->add_tenant(name));
   self->adopt_left_overs();
@@ -84,6 +87,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       runtime_(config_->runtime),
       hierarchy_(std::move(hierarchy)),
       blocks_(std::move(blocks)),
+      accountant_(io_, runtime_.state_dir),
       lock_(std::move(lock)),
       socket_key_(socket_key) {
   signals_.add(SIGUSR1);
@@ -128,7 +132,8 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   zygote.cgroup = hierarchy_.zygote().directory();
   zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
 
-  services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, *gateway_, *zygote_});
+  services_ = std::make_unique<Services>(
+      Services{io_, runtime_, hierarchy_, blocks_, *gateway_, *zygote_, accountant_});
   gateway_->start();
   zygote_->start();
   return {};
@@ -305,6 +310,7 @@ void Supervisor::finish_stop_when_quiet() {
     if (!gateway_->program().running() && !zygote_->program().running()) {
       for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
       if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());
+      accountant_.stop();
       log::info("stopped");
       io_.stop();
       return;

@@ -15,6 +15,7 @@
 #include "policies/config.h"
 #include "policies/socket_path.h"
 #include "protocols/control/result.h"
+#include "supervisor/accountant.h"
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
 #include "supervisor/tenant.h"
@@ -45,6 +46,7 @@ class Supervisor {
   [[nodiscard]] const cgroups::Hierarchy &hierarchy() const { return hierarchy_; }
   [[nodiscard]] const Gateway &gateway() const { return *gateway_; }
   [[nodiscard]] const Zygote &zygote() const { return *zygote_; }
+  [[nodiscard]] Accountant &accountant() { return accountant_; }
   [[nodiscard]] std::chrono::system_clock::time_point started_at() const { return started_at_; }
 
  private:
@@ -75,6 +77,7 @@ class Supervisor {
   policies::Runtime runtime_;  // as it was at the start: a reload does not move directories
   cgroups::Hierarchy hierarchy_;
   BlockList blocks_;
+  Accountant accountant_;
   UniqueFd lock_;
   policies::SocketKey socket_key_;
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();

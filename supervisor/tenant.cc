@@ -19,6 +19,9 @@ namespace {
 using gateway_link::Mode;
 
 constexpr auto kWorkedForAWhile = std::chrono::seconds(1);
+// Through a back-off shorter than this, connections wait in the backlog; through a longer one they are
+// refused, so that a site that cannot start does not hold Apache's threads.
+constexpr auto kLongBackOff = std::chrono::milliseconds(500);
 
 // The tenant's own log: only the keeper writes it, the tenant may read it.
 Result<UniqueFd> open_tenant_log(const policies::Runtime &runtime, const policies::Tenant &tenant) {
@@ -66,7 +69,7 @@ bool Tenant::refuses() const {
 }
 
 Mode Tenant::gateway_mode() const {
-  if (refuses() || state_ == State::kWaiting) return Mode::kRefuse;
+  if (refuses() || (state_ == State::kWaiting && long_back_off_)) return Mode::kRefuse;
   return state_ == State::kIdle && !left_over_ && !retired_ ? Mode::kWatch : Mode::kLeased;
 }
 
@@ -160,7 +163,10 @@ Result<void> Tenant::try_start() {
   };
   callbacks.on_worker_died = [this](const ExitStatus &status) {
     log::warning(settings_->name + ": a worker ended: " + status.to_string());
+    services_.accountant.worker_died(settings_->name, status);
   };
+  callbacks.on_cloned = [this] { services_.accountant.started(settings_->name, *run_); };
+  callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
   PADDOCK_TRY(run_, Run::start(services_.io, services_.zygote, std::move(spawn), listener_,
                                std::move(tenant_log), std::move(cgroup), std::move(callbacks)));
@@ -193,6 +199,7 @@ void Tenant::fail_start(const std::string &why) {
   const auto delay = back_off_.failed();
   log::error(settings_->name + ": " + why + "; the next attempt is in " +
              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) + " ms");
+  long_back_off_ = delay >= kLongBackOff;
   become(State::kWaiting);
   if (!timer_) timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
   timer_->expires_after(delay);
@@ -210,6 +217,11 @@ void Tenant::stop() {
   const auto run = run_;  // its end may come before drain() returns
   become(State::kStopping);
   run->drain(services_.runtime.stop_patience);
+}
+
+void Tenant::count_refused(std::uint64_t requests) {
+  refused_ += requests;
+  services_.accountant.refused(settings_->name, requests);
 }
 
 void Tenant::restart() {

@@ -17,6 +17,7 @@
 
 #include "cgroups/hierarchy.h"
 #include "policies/config.h"
+#include "supervisor/accountant.h"
 #include "supervisor/back_off.h"
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
@@ -32,6 +33,7 @@ struct Services {
   BlockList &blocks;
   Gateway &gateway;
   Zygote &zygote;
+  Accountant &accountant;
 };
 
 class Tenant {
@@ -80,7 +82,7 @@ class Tenant {
   // Answered by its sandboxes since the supervisor started, as their scoreboards say: untrusted.
   [[nodiscard]] std::uint64_t requests() const;
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
-  void count_refused(std::uint64_t requests) { refused_ += requests; }
+  void count_refused(std::uint64_t requests);
 
  private:
   Result<void> try_start();
@@ -105,6 +107,7 @@ class Tenant {
   bool frozen_ = false;
   bool left_over_ = false;
   bool retired_ = false;
+  bool long_back_off_ = false;
   std::shared_ptr<Run> run_;
   BackOff back_off_;
   std::unique_ptr<boost::asio::steady_timer>

@@ -8,7 +8,8 @@
 namespace paddock::supervisor {
 
 Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
-    : stray_timer_(io),
+    : io_(io),
+      stray_timer_(io),
       program_(
           io, "paddock-php zygote", std::move(options),
           {.on_packet = [this](Packet &packet) { on_packet(packet); }, .on_down = [this] { on_down(); }}) {}
@@ -52,8 +53,7 @@ void Zygote::on_packet(Packet &packet) {
       if (const auto callbacks = take(spawned->tenant); callbacks.on_spawned) {
         callbacks.on_spawned(std::move(keeper));
       } else {
-        [[maybe_unused]] const auto killed = keeper.signal(SIGKILL);  // nobody waits for it any more
-        reap_strays(5);
+        end_stray(std::move(keeper));
       }
       return;
     }
@@ -87,18 +87,23 @@ void Zygote::on_down() {
   if (!lost.empty()) reap_strays(5);
 }
 
-// A keeper that was cloned without our having learned its pidfd is our child all the same. Its link has
-// closed, so it ends; it raises no SIGCHLD (clone3 with CLONE_PARENT has no exit signal), so we look for it a
-// few times.
+// Nobody waits for it any more, but it is our child.
+void Zygote::end_stray(Child keeper) {
+  if (const auto killed = keeper.signal(SIGKILL); !killed) log::debug(killed.error().message());
+  const std::uint64_t key = next_stray_++;
+  strays_[key] =
+      ChildWatch::start(io_, std::move(keeper), [this, key](const ExitStatus &) { strays_.erase(key); });
+}
+
+// A keeper that was cloned without our having learned its pidfd is our child all the same (CLONE_PARENT). Its
+// link has closed, so it ends, and we look for it a few times. This may reap a child that somebody watches;
+// its watch then finds ECHILD and takes it for ended, as it is.
 void Zygote::reap_strays(int rounds) {
   if (rounds == 0) return;
   stray_timer_.expires_after(std::chrono::seconds(1));
   stray_timer_.async_wait([this, rounds](const boost::system::error_code &error) {
     if (error) return;
-    // __WCLONE: only children without an exit signal, so never our helper programs. A keeper that is known
-    // may be reaped here before its own watch does it; WNOWAIT first would show the same one for ever. Its
-    // watch then sees ECHILD and treats it as ended.
-    while (::waitpid(-1, nullptr, WNOHANG | static_cast<int>(__WCLONE)) > 0) {
+    while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
     }
     reap_strays(rounds - 1);
   });

@@ -47,9 +47,13 @@ class Zygote {
   void send(Pending &pending);
   void on_packet(Packet &packet);
   void on_down();
+  void end_stray(Child keeper);
   void reap_strays(int rounds);
 
+  boost::asio::io_context &io_;
   boost::asio::steady_timer stray_timer_;
+  std::map<std::uint64_t, std::shared_ptr<ChildWatch>> strays_;
+  std::uint64_t next_stray_ = 0;
   std::map<std::uint32_t, Pending> pending_;
   std::string php_version_;
   bool up_ = false;

@@ -107,12 +107,19 @@ def directory():
 @contextlib.contextmanager
 def _instances(accounts):
     """A function that makes instances of Paddock, each closed and audited at the end, the last one first."""
+    made = []
     with contextlib.ExitStack() as stack:
         def make(**options):
             instance = Paddock(stack.enter_context(_directory()), accounts, **options)
             stack.callback(instance.close)
+            made.append(instance)
             return instance
-        yield make
+        try:
+            yield make
+        except BaseException:  # a fixture that fails: the report comes when the instance is gone
+            for instance in made:
+                print(instance.log()[-8000:])
+            raise
 
 
 @contextlib.contextmanager

@@ -1,0 +1,268 @@
+#include "supervisor/accountant.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "supervisor/snapshot.h"
+
+namespace paddock::supervisor {
+namespace {
+
+using accounting::EventKind;
+using std::chrono::milliseconds;
+
+constexpr auto kPruneInterval = std::chrono::minutes(1);
+
+accounting::Time wall_clock() {
+  return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
+}
+
+void report(const Result<void> &result) {
+  if (!result) log::error("history: " + result.error().message());
+}
+
+accounting::Counters counters_of(const cgroups::Stats &stats) {
+  accounting::Counters counters;
+  if (stats.cpu) {
+    counters.cpu_user_us = stats.cpu->user_us;
+    counters.cpu_system_us = stats.cpu->system_us;
+    counters.cpu_periods = stats.cpu->periods;
+    counters.cpu_throttled_periods = stats.cpu->throttled_periods;
+    counters.cpu_throttled_us = stats.cpu->throttled_us;
+  }
+  if (stats.memory) {
+    counters.oom_kills = stats.memory->oom_kills;
+    counters.memory_high_events = stats.memory->high_events;
+    counters.memory_max_events = stats.memory->max_events;
+  }
+  if (stats.pids) counters.forks_refused = stats.pids->max_events;
+  if (stats.io) {
+    for (const auto &device : *stats.io) {
+      counters.io_read_bytes += device.read_bytes;
+      counters.io_written_bytes += device.written_bytes;
+      counters.io_reads += device.reads;
+      counters.io_writes += device.writes;
+    }
+  }
+  if (stats.cpu_pressure) {
+    counters.cpu_some_us = stats.cpu_pressure->some.total_us;
+    counters.cpu_full_us = stats.cpu_pressure->full.total_us;
+  }
+  if (stats.memory_pressure) {
+    counters.memory_some_us = stats.memory_pressure->some.total_us;
+    counters.memory_full_us = stats.memory_pressure->full.total_us;
+  }
+  if (stats.io_pressure) {
+    counters.io_some_us = stats.io_pressure->some.total_us;
+    counters.io_full_us = stats.io_pressure->full.total_us;
+  }
+  return counters;
+}
+
+std::uint64_t identity_of(const std::string &boot_id, const cgroups::Cgroup &cgroup) {
+  struct stat status {};
+  if (::fstat(cgroup.directory().get(), &status) != 0) return 1;
+  return accounting::run_identity(boot_id, status.st_ino);
+}
+
+}  // namespace
+
+Accountant::Accountant(boost::asio::io_context &io, const std::string &state_dir)
+    : timer_(io), store_(state_dir + "/history.db"), history_(store_, {}), events_(store_, {}) {
+  if (auto boot_id = read_file("/proc/sys/kernel/random/boot_id"); boot_id) boot_id_ = std::move(*boot_id);
+}
+
+void Accountant::start() {
+  report(history_.load(wall_clock()));
+  schedule();
+}
+
+void Accountant::stop() {
+  timer_.cancel();
+  flush();
+}
+
+void Accountant::flush() {
+  const auto now = wall_clock();
+  for (auto &[tenant, book] : books_) record(tenant, book);
+  report(history_.flush(now));
+  report(events_.flush(now));
+}
+
+void Accountant::schedule() {
+  timer_.expires_after(kTick);
+  timer_.async_wait([this](const boost::system::error_code &error) {
+    if (error) return;
+    tick();
+    schedule();
+  });
+}
+
+void Accountant::tick() {
+  const std::size_t share = (running_.size() + kTicksPerPeriod - 1) / kTicksPerPeriod;
+  for (std::size_t i = 0; i < share; ++i) {
+    if (next_ >= running_.size()) next_ = 0;
+    const std::string &tenant = running_[next_++];
+    sample(tenant, books_.at(tenant));
+  }
+  const auto now = wall_clock();
+  report(history_.tick(now));
+  report(events_.flush(now));
+  if (auto damage = store_.take_damage()) {
+    log::error("history: " + damage->cause.message() + "; moved to " + damage->moved_to);
+    append({.id = 0,
+            .time = now,
+            .tenant = {},
+            .kind = EventKind::kCorruptHistory,
+            .actor = {},
+            .text = damage->cause.message() + "; moved to " + damage->moved_to,
+            .snapshot = {}});
+  }
+  if (const auto steady = std::chrono::steady_clock::now(); steady - pruned_ >= kPruneInterval) {
+    pruned_ = steady;
+    report(events_.prune(now));
+  }
+}
+
+Accountant::Book &Accountant::book_of(const std::string &tenant) {
+  const auto found = books_.find(tenant);
+  if (found != books_.end()) return found->second;
+  Book book;
+  book.meter = accounting::Meter(history_.mark(tenant));
+  return books_.emplace(tenant, std::move(book)).first->second;
+}
+
+void Accountant::started(const std::string &tenant, const Run &run) {
+  Book &book = book_of(tenant);
+  book.run = &run;
+  book.run_identity = identity_of(boot_id_, run.cgroup());
+  book.sampled = std::chrono::steady_clock::now();
+  book.last = {};
+  book.meter.count(&accounting::Counters::starts);
+  running_.push_back(tenant);
+  append({.id = 0,
+          .time = wall_clock(),
+          .tenant = tenant,
+          .kind = EventKind::kStart,
+          .actor = {},
+          .text = {},
+          .snapshot = {}});
+}
+
+void Accountant::ended(const std::string &tenant, const RunEnd &end) {
+  Book &book = book_of(tenant);
+  if (book.run == nullptr) return;
+  sample(tenant, book);
+  book.run = nullptr;
+  book.meter.ended();
+  if (!end.asked) book.meter.count(&accounting::Counters::crashes);
+  record(tenant, book);
+  std::erase(running_, tenant);
+  append({.id = 0,
+          .time = wall_clock(),
+          .tenant = tenant,
+          .kind = end.asked ? EventKind::kStop : EventKind::kCrash,
+          .actor = {},
+          .text = end.why,
+          .snapshot = {}});
+}
+
+void Accountant::sample(const std::string &tenant, Book &book) {
+  const auto stats = book.run->cgroup().stats();
+  if (!stats) return log::warning(tenant + ": " + stats.error().message());
+  const auto counters = counters_of(*stats);
+  book.meter.read_kernel(book.run_identity, counters);
+  const auto &board = book.run->board();
+  accounting::Counters board_counters;
+  board_counters.requests = board->requests.load(std::memory_order_relaxed);
+  board_counters.request_ns = board->request_ns.load(std::memory_order_relaxed);
+  const auto now = std::chrono::steady_clock::now();
+  book.meter.read_board(book.run_identity, board_counters, book.run->workers_max(),
+                        now - book.run->started());
+  book.meter.observe(gauges_of(*stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
+  book.sampled = now;
+  notice_limits(tenant, book, counters);
+  book.last = counters;
+  record(tenant, book);
+}
+
+void Accountant::notice_limits(const std::string &tenant, Book &book, const accounting::Counters &now) {
+  struct Watched {
+    std::uint64_t accounting::Counters::*counter;
+    EventKind kind;
+    const char *text;
+  };
+  static constexpr Watched kWatched[] = {
+      {&accounting::Counters::oom_kills, EventKind::kOomKill, "processes killed for memory"},
+      {&accounting::Counters::memory_max_events, EventKind::kLimitMemory, "times at memory.max"},
+      {&accounting::Counters::forks_refused, EventKind::kLimitPids, "forks refused"},
+      {&accounting::Counters::cpu_throttled_periods, EventKind::kLimitCpu,
+       "periods throttled by the cpu quota"},
+  };
+  for (const auto &[counter, kind, text] : kWatched) {
+    const std::uint64_t more = now.*counter - std::min(book.last.*counter, now.*counter);
+    if (more == 0) continue;
+    append({.id = 0,
+            .time = wall_clock(),
+            .tenant = tenant,
+            .kind = kind,
+            .actor = "kernel",
+            .text = std::to_string(more) + " " + text,
+            .snapshot = snapshot_of(*book.run).to_json()});
+  }
+}
+
+void Accountant::record(const std::string &tenant, Book &book) {
+  const auto increment = book.meter.take();
+  if (!increment.empty()) history_.record(tenant, wall_clock(), increment, book.meter.mark());
+}
+
+void Accountant::append(accounting::Event event) {
+  if (const auto appended = events_.append(std::move(event)); !appended)
+    log::error("events: " + appended.error().message());
+}
+
+void Accountant::refused(const std::string &tenant, std::uint64_t requests) {
+  Book &book = book_of(tenant);
+  book.meter.count(&accounting::Counters::refused, requests);
+  record(tenant, book);
+}
+
+void Accountant::worker_died(const std::string &tenant, const ExitStatus &status) {
+  Book &book = book_of(tenant);
+  book.meter.count(&accounting::Counters::crashes);
+  append({.id = 0,
+          .time = wall_clock(),
+          .tenant = tenant,
+          .kind = EventKind::kCrash,
+          .actor = {},
+          .text = "a worker ended: " + status.to_string(),
+          .snapshot = book.run != nullptr ? snapshot_of(*book.run).to_json() : std::string()});
+}
+
+void Accountant::note(EventKind kind, const std::string &tenant, const std::string &actor,
+                      const std::string &text) {
+  const auto found = books_.find(tenant);
+  const bool runs = found != books_.end() && found->second.run != nullptr;
+  append({.id = 0,
+          .time = wall_clock(),
+          .tenant = tenant,
+          .kind = kind,
+          .actor = actor,
+          .text = text,
+          .snapshot = runs ? snapshot_of(*found->second.run).to_json() : std::string()});
+}
+
+accounting::Usage Accountant::lifetime(const std::string &tenant) {
+  const auto found = books_.find(tenant);
+  if (found != books_.end()) {
+    if (found->second.run != nullptr) sample(tenant, found->second);
+    record(tenant, found->second);
+  }
+  return history_.lifetime(tenant);
+}
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,83 @@
+// Keeps the tenants' books: samples what runs, notes what befalls it, and hands both to the history on disk.
+//
+// Only tenants with a sandbox cost anything. Failures of the disk are logged, never the tenants' problem.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "accounting/event_log.h"
+#include "accounting/history.h"
+#include "accounting/meter.h"
+#include "accounting/store.h"
+#include "supervisor/run.h"
+
+namespace paddock::supervisor {
+
+class Accountant {
+ public:
+  // Every sandbox is sampled once in a period; the sandboxes are spread over its ticks, so that a thousand of
+  // them never hold the loop up at once.
+  static constexpr auto kTick = std::chrono::seconds(1);
+  static constexpr std::size_t kTicksPerPeriod = 5;
+
+  // Books are in state_dir/history.db.
+  Accountant(boost::asio::io_context &io, const std::string &state_dir);
+
+  void start();
+  // Writes all that is not yet on disk.
+  void stop();
+
+  // A sandbox was cloned; `run` must live until ended().
+  void started(const std::string &tenant, const Run &run);
+  // Its last process has gone, its cgroup has not: the last reading.
+  void ended(const std::string &tenant, const RunEnd &end);
+  void refused(const std::string &tenant, std::uint64_t requests);
+  void worker_died(const std::string &tenant, const ExitStatus &status);
+  // Something that the admin, or a rule, did. actor: "uid 0". On disk before it returns, unless the disk
+  // fails.
+  void note(accounting::EventKind kind, const std::string &tenant, const std::string &actor,
+            const std::string &text);
+
+  // All since the first start of Paddock on this state_dir, this moment's sample included where one runs.
+  [[nodiscard]] accounting::Usage lifetime(const std::string &tenant);
+  [[nodiscard]] accounting::Store &store() { return store_; }
+  [[nodiscard]] accounting::EventLog &events() { return events_; }
+  // Makes the file hold all that is known, for a reader of it.
+  void flush();
+
+ private:
+  struct Book {
+    accounting::Meter meter;
+    const Run *run = nullptr;
+    std::uint64_t run_identity = 0;
+    std::uint64_t gateway_refused = 0;
+    std::chrono::steady_clock::time_point sampled;
+    accounting::Counters last;  // the kernel's figures of the last sample, to see limits being hit
+  };
+
+  Book &book_of(const std::string &tenant);
+  void sample(const std::string &tenant, Book &book);
+  void notice_limits(const std::string &tenant, Book &book, const accounting::Counters &now);
+  void record(const std::string &tenant, Book &book);
+  void append(accounting::Event event);
+  void tick();
+  void schedule();
+
+  boost::asio::steady_timer timer_;
+  accounting::Store store_;
+  accounting::History history_;
+  accounting::EventLog events_;
+  std::string boot_id_;
+  std::map<std::string, Book> books_;  // of tenants that ran since we started
+  std::vector<std::string> running_;   // in the order of sampling
+  std::size_t next_ = 0;
+  std::chrono::steady_clock::time_point pruned_;
+};
+
+}  // namespace paddock::supervisor

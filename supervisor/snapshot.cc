@@ -1,0 +1,97 @@
+#include "supervisor/snapshot.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <sstream>
+
+#include "base/file.h"
+
+namespace paddock::supervisor {
+namespace {
+
+// A process's line of proc_pid_stat(5). Its name is whatever the process chose, ')' included: the fields are
+// found from the last ')' on.
+std::optional<accounting::Snapshot::Process> process_of(pid_t pid) {
+  const std::string directory = "/proc/" + std::to_string(pid);
+  const auto stat = read_file(directory + "/stat", 4096);
+  if (!stat) return {};
+  const std::size_t close = stat->rfind(')');
+  if (close == std::string::npos) return {};
+  std::istringstream fields(stat->substr(close + 1));
+  accounting::Snapshot::Process process;
+  process.pid = pid;
+  std::string skipped;
+  std::uint64_t user = 0;
+  std::uint64_t system = 0;
+  std::int64_t resident = 0;
+  fields >> process.state;
+  for (int field = 4; field <= 13; ++field) fields >> skipped;
+  fields >> user >> system;
+  for (int field = 16; field <= 23; ++field) fields >> skipped;
+  fields >> resident;
+  if (!fields) return {};
+  const auto ticks = static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK));
+  process.cpu_ms = (user + system) * 1000 / ticks;
+  process.resident_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(resident, 0)) *
+                           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+  if (auto title = read_file(directory + "/cmdline", 64 * 1024); title) {
+    std::replace(title->begin(), title->end(), '\0', ' ');
+    process.title = title->substr(0, accounting::Snapshot::kMaxText);
+  }
+  return process;
+}
+
+}  // namespace
+
+accounting::Gauges gauges_of(const cgroups::Stats &stats) {
+  accounting::Gauges gauges;
+  if (stats.memory) {
+    gauges.memory_bytes = stats.memory->current;
+    gauges.memory_peak_bytes = stats.memory->peak.value_or(0);
+    gauges.swap_bytes = stats.memory->swap.value_or(0);
+    gauges.anon_bytes = stats.memory->anon;
+    gauges.file_bytes = stats.memory->file;
+    gauges.kernel_bytes = stats.memory->kernel;
+    gauges.shmem_bytes = stats.memory->shmem;
+    gauges.sock_bytes = stats.memory->sock;
+  }
+  if (stats.pids) {
+    gauges.pids = stats.pids->current;
+    gauges.pids_peak = stats.pids->peak.value_or(0);
+  }
+  if (stats.cpu_pressure) {
+    gauges.cpu_some_avg10 = stats.cpu_pressure->some.avg10;
+    gauges.cpu_full_avg10 = stats.cpu_pressure->full.avg10;
+  }
+  if (stats.memory_pressure) {
+    gauges.memory_some_avg10 = stats.memory_pressure->some.avg10;
+    gauges.memory_full_avg10 = stats.memory_pressure->full.avg10;
+  }
+  if (stats.io_pressure) {
+    gauges.io_some_avg10 = stats.io_pressure->some.avg10;
+    gauges.io_full_avg10 = stats.io_pressure->full.avg10;
+  }
+  return gauges;
+}
+
+accounting::Snapshot snapshot_of(const Run &run) {
+  accounting::Snapshot snapshot;
+  if (const auto stats = run.cgroup().stats(); stats) snapshot.gauges = gauges_of(*stats);
+  if (const auto pids = run.cgroup().all_processes(); pids) {
+    snapshot.process_count = pids->size();
+    for (const pid_t pid : *pids) {
+      if (snapshot.processes.size() == accounting::Snapshot::kMaxProcesses) break;
+      if (auto process = process_of(pid)) snapshot.processes.push_back(std::move(*process));
+    }
+  }
+  for (const auto &[slot, age] : run.running_requests()) {
+    if (snapshot.requests.size() == accounting::Snapshot::kMaxRequests) break;
+    snapshot.requests.push_back({slot.method, slot.uri, slot.script, age});
+  }
+  return snapshot;
+}
+
+}  // namespace paddock::supervisor

@@ -1,0 +1,86 @@
+"""One tenant's endless scripts: they hold no more of Apache's threads than the plan allows, and nobody else waits."""
+
+import concurrent.futures
+import time
+
+import pytest
+
+from harness import machine
+
+ATTACKERS = 200
+WORKERS, QUEUE = 4, 16
+
+
+def flooded(make_paddock, make_apache, queue_time):
+    """alice and bob behind an Apache of 50 threads."""
+    paddock = make_paddock(plan={"workers": WORKERS, "queue": QUEUE, "queue_time": queue_time})
+    for name in ("alice", "bob"):
+        paddock.add_tenant(name)
+    paddock.start()
+    for name in paddock.tenants:
+        paddock.cli("start", name)
+    assert not paddock.settle()
+    apache = make_apache(paddock, servers=2, threads=25)
+    alice, bob = apache.sites["alice"], apache.sites["bob"]
+    alice.get("/hello.php").ok()
+    bob.get("/hello.php").ok()
+    return paddock, alice, bob
+
+
+def refusals(answers):
+    refused = [answer for answer in answers if "X-Paddock-Reason" in answer.headers]
+    assert {answer.status for answer in refused} <= {503}
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    return [answer.headers["X-Paddock-Reason"] for answer in refused]
+
+
+@pytest.mark.parametrize("script", ["while (true) sleep(1);", "set_time_limit(0); while (true);"],
+                         ids=["sleeping", "spinning"])
+def test_endless_scripts_do_not_hold_the_server(make_paddock, make_apache, script):
+    paddock, alice, bob = flooded(make_paddock, make_apache, "3s")
+    attack = [f"{script} return 0;".encode()] * ATTACKERS
+    with concurrent.futures.ThreadPoolExecutor(ATTACKERS) as pool:
+        running = [pool.submit(alice.post, "/run.php", body, seconds=120) for body in attack]
+        machine.wait_for(lambda: sum(future.done() for future in running) > ATTACKERS // 4, 15,
+                         "the surplus is refused")
+        served, end = 0, time.monotonic() + 3
+        while time.monotonic() < end or served < 20:
+            assert bob.get("/hello.php").ok().text == "hello\n"
+            served += 1
+        machine.wait_for(lambda: sum(future.done() for future in running) >= ATTACKERS - WORKERS, 20,
+                         "all but those in workers have been answered")
+        assert bob.get("/hello.php").ok()
+        reasons = refusals([future.result() for future in running if future.done()])
+        assert len(reasons) >= ATTACKERS - WORKERS
+        assert set(reasons) <= {"queue-full", "queue-time"}
+        assert "queue-full" in reasons
+        paddock.cli("kill", "alice")
+    assert all(future.result().status == 503 for future in running)
+    assert alice.get("/hello.php").ok().text == "hello\n"
+
+
+def test_what_fits_waits_its_turn(make_paddock, make_apache):
+    """Requests for longer than a look of the gateway's, no more of them than workers and queue: all are served."""
+    paddock, alice, _ = flooded(make_paddock, make_apache, "60s")
+    with concurrent.futures.ThreadPoolExecutor(WORKERS + QUEUE) as pool:
+        answers = list(pool.map(lambda number: alice.run(f"usleep(400000); return {number};"),
+                                range(WORKERS + QUEUE)))
+    assert answers == list(range(WORKERS + QUEUE))
+    # And afterwards workers accept by themselves again.
+    for _ in range(50):
+        alice.get("/hello.php").ok()
+
+
+def test_the_queue_outlives_the_sandbox(make_paddock, make_apache):
+    """What waits in the gateway when a sandbox is killed goes to the next."""
+    paddock, alice, _ = flooded(make_paddock, make_apache, "60s")
+    with concurrent.futures.ThreadPoolExecutor(WORKERS + 5) as pool:
+        stuck = [pool.submit(alice.post, "/run.php", b"while (true) sleep(1);", seconds=120) for _ in range(WORKERS)]
+        machine.wait_for(lambda: len(paddock.workers("alice")) == WORKERS, 10)
+        time.sleep(machine.patience(0.3))
+        waiting = [pool.submit(alice.get, "/hello.php", seconds=120) for _ in range(5)]
+        time.sleep(machine.patience(1))
+        assert not any(future.done() for future in waiting)
+        paddock.cli("kill", "alice")
+        assert [future.result().status for future in waiting] == [200] * 5
+        assert [future.result().status for future in stuck] == [503] * WORKERS
