@@ -91,6 +91,10 @@ Result<UniqueFd> make_child(BorrowedFd parent, const std::string &parent_path, c
   return directory;
 }
 
+// For a cgroup whose processes were killed a moment ago: 2 s in all.
+constexpr int kRemovalAttempts = 100;
+constexpr useconds_t kRemovalPauseUs = 20'000;
+
 }  // namespace
 
 Result<HostLayout> HostLayout::detect() {
@@ -151,7 +155,13 @@ Result<Hierarchy> Hierarchy::open(const std::string &base) {
     // A new one where an empty one is left: the kernel compares a cgroup's count of kills with that of the
     // cloner's cgroup (cgroup_post_fork(), seen on 6.18), so whoever lives in a cgroup that was once killed
     // can clone into no fresh one: each child would be killed at birth.
-    ::unlinkat(hierarchy.base_.get(), name, AT_REMOVEDIR);
+    // What lived there may need a moment to be gone.
+    for (int attempt = 0; attempt < kRemovalAttempts; ++attempt) {
+      if (own.ends_with("/" + std::string(name)) ||
+          ::unlinkat(hierarchy.base_.get(), name, AT_REMOVEDIR) == 0 || errno != EBUSY)
+        break;
+      ::usleep(kRemovalPauseUs);
+    }
     PADDOCK_TRY(UniqueFd directory, make_child(hierarchy.base_, hierarchy.base_path_, name));
     return Cgroup(std::move(directory), hierarchy.base_path_ + "/" + name);
   };

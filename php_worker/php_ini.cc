@@ -9,6 +9,7 @@
 
 #include "php_worker/php_headers.h"
 #include "php_worker/sapi.h"
+#include "php_worker/user_ini.h"
 
 #if PHP_VERSION_ID >= 80200
 #include <ext/random/php_random.h>
@@ -83,7 +84,8 @@ std::vector<std::string> apply_plan(const std::vector<zygote_link::IniEntry> &in
   return refused;
 }
 
-void apply_request_ini(const Params &params, const char *) {
+void apply_request_ini(const Params &params, const char *script) {
+  apply_user_ini(params.find("DOCUMENT_ROOT"), script);
   if (from_web == zygote_link::IniFromWeb::kNone) return;
   // The admin's first: what it sets, PHP_VALUE cannot change back.
   if (from_web == zygote_link::IniFromWeb::kAdmin)
