@@ -70,7 +70,9 @@ struct Plan {
   std::uint16_t workers = 4;
   std::chrono::milliseconds idle{60'000};  // a sandbox without a request for that long is stopped; 0: never
   std::uint32_t requests_per_worker = 10'000;  // 0: never replaced
-  std::uint32_t queue = 64;                    // requests that may wait beyond those in workers
+  // Requests that may wait beyond those in workers. A tenant can hold workers + queue of the web server's
+  // threads, so that sum stays far below MaxRequestWorkers.
+  std::uint32_t queue = 16;
   std::chrono::milliseconds queue_time{10'000};
   std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
