@@ -25,7 +25,9 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     if machine.IN_VM:
-        kept = [item for item in items if not item.get_closest_marker("no_vm")]
+        kept = [item for item in items
+                if not item.get_closest_marker("no_vm")
+                and (machine.VM_ALL or item.path.stem not in machine.KERNEL_INDEPENDENT)]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
     elif missing := {"cpu", "memory", "pids"} - set(machine.controllers()):
