@@ -266,6 +266,9 @@ class Paddock:
             machine.wait_for(lambda: not self.sandbox(), seconds, "every sandbox has ended")
         except AssertionError:
             problems.append(f"still in the tenants' cgroups: {[(p, process.title(p)) for p in self.sandbox()]}")
+        # Until PHP stands, the zygote has not all its descriptors yet: nothing to compare later ones with.
+        machine.wait_for(lambda: json.loads(self.cli("status", "--json").stdout)["host"]["php_version"], seconds,
+                         "the zygote is ready")
         for name, pid in (("paddockd", self.supervisor.pid), ("gateway", self.gateway()), ("zygote", self.zygote())):
             problems += self._leaked_files(name, pid)
         try:
