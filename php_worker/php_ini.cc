@@ -38,7 +38,8 @@ bool set_for_good(const zygote_link::IniEntry &entry) {
   auto *found = static_cast<zend_ini_entry *>(
       zend_hash_str_find_ptr(EG(ini_directives), entry.name.data(), entry.name.size()));
   if (found == nullptr) return false;
-  zend_string *value = zend_string_init_interned(entry.value.data(), entry.value.size(), true);
+  // Persistent and not interned: what is interned after PHP's start ends with the request.
+  zend_string *value = zend_string_init(entry.value.data(), entry.value.size(), true);
   if (found->on_modify != nullptr && found->on_modify(found, value, found->mh_arg1, found->mh_arg2,
                                                       found->mh_arg3, PHP_INI_STAGE_ACTIVATE) != SUCCESS)
     return false;

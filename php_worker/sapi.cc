@@ -289,6 +289,9 @@ std::string php_version() {
 }
 
 void prepare_worker_php() {
+  // Again: the sandbox has reset what start_php() set. A script that writes to a peer that has gone gets an
+  // error.
+  ::signal(SIGPIPE, SIG_IGN);
 #ifdef ZEND_SIGNALS
   // Seven rt_sigaction(2) a request otherwise, to install what is installed.
   SIGG(reset) = 0;
