@@ -20,6 +20,8 @@ class DirectoryChains {
   // Directories that are remembered; then all are forgotten.
   static constexpr std::size_t kMaxChains = 1024;
 
+  explicit DirectoryChains(int max_watches) : watch_(max_watches) {}
+
   // The paths of all .htaccess files from the first `top` bytes of `directory` (the uppermost one) down to
   // `directory` itself that exist or may exist, uppermost first. `directory` is absolute, without "//" and
   // without '/' at its end ("" is the root). Good until the next call.

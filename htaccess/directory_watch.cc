@@ -56,7 +56,7 @@ DirectoryWatch::Added DirectoryWatch::add(const std::string &directory, bool ent
   }
   if (watch < 0) return errno == EACCES ? Added::kUnreadable : Added::kNo;
   // Numbers are given in ascending order: this is how many there have been.
-  full_ = watch >= kMaxWatches;
+  full_ = watch >= max_watches_;
   return added;
 }
 

@@ -20,8 +20,8 @@ class DirectoryWatch {
     kUnreadable,  // this process may not watch it (inotify wants read permission)
     kNo,  // no such directory, a foreign file system, or no more watches (inotify(7), "/proc interfaces")
   };
-  // Watches for which a new instance is begun: the kernel accounts about 1 KiB for each.
-  static constexpr int kMaxWatches = 4096;
+  // After `max_watches` a new instance is begun: the kernel accounts about 1 KiB for each watch.
+  explicit DirectoryWatch(int max_watches) : max_watches_(max_watches) {}
 
   // From now on, changed() tells when the directory is renamed, removed or unmounted, and with `entries`,
   // when an entry named .htaccess appears in it. The instance belongs to the process that made the first
@@ -34,6 +34,7 @@ class DirectoryWatch {
   void reset();
 
  private:
+  int max_watches_;
   UniqueFd fd_;
   bool full_ = false;
 };

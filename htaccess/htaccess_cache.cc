@@ -53,7 +53,7 @@ struct HtaccessCache::Contents {
 };
 
 HtaccessCache::HtaccessCache(ServerFacts facts, CacheOptions options)
-    : facts_(std::move(facts)), options_(options) {}
+    : facts_(std::move(facts)), options_(options), chains_(options.max_watches) {}
 
 HtaccessCache::Identity HtaccessCache::identity_of(const struct stat &status) {
   return {status.st_dev, status.st_ino, status.st_size, nanoseconds(status.st_mtim),

@@ -23,6 +23,8 @@ struct CacheOptions {
   // What is kept: that many files with that many bytes of text together; the least recently used go first.
   std::size_t max_files = 512;
   std::size_t max_bytes = 4 << 20;
+  // Directories that are watched at once, about 1 KiB of the kernel's memory each.
+  int max_watches = 4096;
   // Directories above the document root are looked at too, from "/" (AllowOverride set for <Directory />).
   bool above_document_root = false;
 };
