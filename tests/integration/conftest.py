@@ -7,7 +7,9 @@ import shutil
 import pytest
 
 from harness import accounts as accounts_
-from harness import audit, machine, process
+from harness import audit, machine
+from harness import paddock as paddock_
+from harness import process
 from harness.apache import Apache
 from harness.paddock import Paddock
 
@@ -20,6 +22,7 @@ def pytest_configure(config):
             raise pytest.UsageError(f"{machine.BIN / program} is missing: ./dev build makes it, "
                                     "PADDOCK_BIN names another directory")
     process.adopt_orphans()
+    paddock_.remove_stale()
     accounts_.remove_stale()
 
 

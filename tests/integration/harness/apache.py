@@ -5,7 +5,7 @@ import pathlib
 import signal
 import subprocess
 
-from . import machine
+from . import machine, process
 from .web import Site
 
 PROGRAM = "/usr/sbin/apache2"
@@ -111,6 +111,7 @@ class Apache:
                 self.process = subprocess.Popen(
                     [PROGRAM, "-f", str(self.directory / "apache.conf"), "-DFOREGROUND"],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                    preexec_fn=process.end_with_parent,
                     env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
             machine.wait_for(lambda: self.process.poll() is not None or self._answers(), 20,
                              "Apache answers or has ended")

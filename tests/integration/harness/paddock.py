@@ -1,6 +1,7 @@
 """An instance of Paddock with directories, a config and a cgroup of its own."""
 
 import collections
+import contextlib
 import dataclasses
 import json
 import os
@@ -55,6 +56,31 @@ def _toml(table, path=()):
     return text
 
 
+def _tree(base):
+    return [base, *(path for path in base.rglob("*") if path.is_dir())] if base.exists() else []
+
+
+def remove_cgroup(base):
+    """Kills what is in a cgroup and below, and removes it as far as that goes."""
+    with contextlib.suppress(OSError):
+        (base / "cgroup.kill").write_text("1")
+    for group in sorted(_tree(base), key=lambda path: -len(path.parts)):
+        with contextlib.suppress(OSError, AssertionError):
+            machine.wait_for(lambda group=group: "populated 0" in (group / "cgroup.events").read_text(), 5)
+            group.rmdir()
+
+
+def remove_stale():
+    """Instances of runs that were killed: their cgroups with all that is in them, and their directories."""
+    name = re.compile(re.escape(machine.PREFIX) + r"(\d+)-\w+")
+    for place in (machine.cgroup2_mount(), pathlib.Path("/tmp")):
+        for path in place.glob(machine.PREFIX + "*"):
+            match = name.fullmatch(path.name)
+            if not match or os.path.exists(f"/proc/{match[1]}"):
+                continue
+            remove_cgroup(path) if place != pathlib.Path("/tmp") else shutil.rmtree(path, ignore_errors=True)
+
+
 class Paddock:
     live = []  # those that run now: the audit settles them, a failed test shows their logs
 
@@ -104,7 +130,7 @@ class Paddock:
         with open(self.directory / "paddockd.err", "ab") as errors:
             self.supervisor = subprocess.Popen(
                 [machine.BIN / "paddockd", "--config", self.config], stdin=subprocess.DEVNULL, stdout=errors,
-                stderr=errors, cwd="/",
+                stderr=errors, cwd="/", preexec_fn=process.end_with_parent,
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                      **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}})
         if self not in Paddock.live:
@@ -163,27 +189,12 @@ class Paddock:
         if self.supervisor is not None and self.supervisor.poll() is None:
             self.supervisor.kill()
             self.supervisor.wait()
-        for group in self._cgroups():
-            try:
-                (group / "cgroup.kill").write_text("1")
-            except OSError:
-                pass
-        for group in sorted(self._cgroups(), key=lambda path: -len(path.parts)):
-            try:
-                machine.wait_for(lambda group=group: not self._populated(group), 5, f"{group} is empty")
-                group.rmdir()
-            except (OSError, AssertionError):
-                pass
+        remove_cgroup(machine.cgroup2_mount() / self.cgroup)
 
     # --- what it consists of
 
     def _cgroups(self):
-        base = machine.cgroup2_mount() / self.cgroup
-        return [base, *(path for path in base.rglob("*") if path.is_dir())] if base.exists() else []
-
-    @staticmethod
-    def _populated(group):
-        return "populated 1" in (group / "cgroup.events").read_text()
+        return _tree(machine.cgroup2_mount() / self.cgroup)
 
     def _in_cgroup(self, *below):
         path = "/" + "/".join((self.cgroup, *below))

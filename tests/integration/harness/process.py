@@ -6,13 +6,20 @@ import re
 import signal
 
 NAMESPACES = ("user", "mnt", "pid", "ipc", "uts", "cgroup")
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def adopt_orphans():
     """Makes this process the one that orphaned descendants fall to: whatever a test started stays findable."""
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def end_with_parent():
+    """For subprocess' preexec_fn: SIGTERM when the test process dies, so that a killed run leaves no servers."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 def _read(pid, name):
