@@ -267,6 +267,22 @@ TEST_CASE("More directories than are watched at once") {
   }
 }
 
+TEST_CASE("The watches end in the middle of a path") {
+  for (int watches = 1; watches < 16; ++watches) {
+    INFO(watches);
+    Site site({.max_watches = watches});
+    const std::string script = "/a/b/c/d/e/f/g/probe.php";
+    site.tree.write(script.substr(1), "");
+    for (const char *file : {"a/.htaccess", ".htaccess", "a/b/c/d/e/f/.htaccess"}) {
+      REQUIRE(site.value(script) == "(not set)");
+      REQUIRE(site.value(script) == "(not set)");
+      site.tree.write(file, "php_value user_agent x\n");
+      REQUIRE(site.value(script) == "x");
+      std::filesystem::remove(site.tree.path() + "/" + file);
+    }
+  }
+}
+
 TEST_CASE("An error is told each time, and gone with its cause") {
   Site site;
   site.tree.write(".htaccess", "\nphp_value user_agent\n");

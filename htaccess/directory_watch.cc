@@ -42,8 +42,8 @@ bool matters(const inotify_event &event, const char *name) {
 }  // namespace
 
 DirectoryWatch::Added DirectoryWatch::add(const std::string &directory, bool entries) {
-  if (full_) reset();
-  if (!is_local(directory)) return Added::kNo;
+  // A new instance would not have what was watched for the same path just now: changed() begins it.
+  if (full_ || !is_local(directory)) return Added::kNo;
   if (!fd_.valid()) fd_.reset(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
   if (!fd_.valid()) return Added::kNo;
   // Two paths can lead to one directory, of which only one asks for its entries: what was asked for stays.
