@@ -47,7 +47,7 @@ struct Event {
   static constexpr std::size_t kMaxTenant = 256;  // bytes; longer texts are cut
   static constexpr std::size_t kMaxActor = 256;
   static constexpr std::size_t kMaxText = 1024;
-  static constexpr std::size_t kMaxSnapshot = 128 * 1024;
+  static constexpr std::size_t kMaxSnapshot = std::size_t{128} * 1024;
 
   std::uint64_t id = 0;  // given when it is written; grows, is never given twice
   Time time;

@@ -156,7 +156,7 @@ Result<void> EventLog::write_pending(Database &database, Time now, bool wait) {
   };
   auto written = write();
   // The commits of every ten seconds need not wait for the disk.
-  const auto relaxed = wait ? database.durable(false) : Result<void>{};
+  auto relaxed = wait ? database.durable(false) : Result<void>{};
   if (!written) return std::move(written).error();
   last_id_ = *written;
   for (Event &event : pending_)
@@ -207,12 +207,12 @@ Result<void> EventLog::remove_excess(Database &database, Time now) {
   PADDOCK_CHECK(excess->bind(retention_.count).bind(kPrunedRows).run());
 
   const std::string of_tenant = "FROM events WHERE tenant = ? AND kind IN (" + caused_by_tenants() + ")";
+  const std::string delete_own = "DELETE FROM events WHERE id IN (SELECT id " + of_tenant +
+                                 " AND id <= (SELECT id " + of_tenant +
+                                 " ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)";
   std::set<std::string> left;
   for (const std::string &tenant : grown_) {
-    PADDOCK_TRY(
-        Statement *const own,
-        database.prepare("DELETE FROM events WHERE id IN (SELECT id " + of_tenant + " AND id <= (SELECT id " +
-                         of_tenant + " ORDER BY id DESC LIMIT 1 OFFSET ?) ORDER BY id LIMIT ?)"));
+    PADDOCK_TRY(Statement *const own, database.prepare(delete_own));
     PADDOCK_CHECK(own->bind(std::string_view(tenant))
                       .bind(std::string_view(tenant))
                       .bind(retention_.per_tenant)

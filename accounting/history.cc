@@ -135,13 +135,13 @@ Result<void> History::read_totals(Database &database) {
     if (!account.dirty) dirty_.emplace_back(&name, &account);
     account.dirty = true;
   }
-  for (Row &row : rows) {
+  for (const Row &row : rows) {
     const auto [found, unseen] = accounts_.try_emplace(row.name);
     Account &account = found->second;
     account.id = row.id;
     if (first || unseen) {
       account.lifetime.add(row.total);
-      if (account.mark.run == 0) account.mark = std::move(row.mark);
+      if (account.mark.run == 0) account.mark = row.mark;
     } else {
       for (const CounterField &field : counter_fields()) {
         std::uint64_t &lacks = account.unsaved.counters.*field.member;

@@ -20,8 +20,9 @@ namespace paddock::accounting {
 struct Snapshot {
   static constexpr std::size_t kMaxProcesses = 64;
   static constexpr std::size_t kMaxRequests = 64;
-  static constexpr std::size_t kMaxText = 256;        // bytes of a text
-  static constexpr std::size_t kMaxList = 48 * 1024;  // bytes of JSON after which a list takes no more
+  static constexpr std::size_t kMaxText = 256;  // bytes of a text
+  static constexpr std::size_t kMaxList =
+      std::size_t{48} * 1024;  // bytes of JSON after which a list takes no more
 
   struct Process {
     pid_t pid = 0;
