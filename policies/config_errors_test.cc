@@ -19,6 +19,8 @@ struct Bad {
 const Bad kBad[] = {
     // The file as a whole.
     {"[runtime\n", 1, "", "not valid TOML"},
+    {"[;tenant]\n", 1, "", "not valid TOML"},
+    {"[[;]]\n", 1, "", "not valid TOML"},
     {"\n\nrun_dir == 1\n", 3, "", "not valid TOML"},
     {"[tenant.alice]\n[tenant.bob]\n[tenant.alice]\n", 3, "", "not valid TOML"},
     {"[plan.a]\nworkers = 1\nworkers = 2\n", 3, "", "not valid TOML"},
