@@ -112,6 +112,8 @@ TEST_CASE("no accepted request is lost when the pool ends") {
 
 TEST_CASE("titles tell who does what, without the query and without control characters") {
   const ServedPool pool({"--workers", "1", "--name", "alice"});
+  // The pool listens before its first worker is forked.
+  REQUIRE(eventually([&] { return !pool.workers().empty(); }));
   const int worker = pool.workers().at(0);
   const auto title = [&](int pid) {
     return std::string(contents("/proc/" + std::to_string(pid) + "/cmdline").c_str());
