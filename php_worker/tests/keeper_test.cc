@@ -118,7 +118,7 @@ TEST_CASE("titles tell who does what, without the query and without control char
   const auto title = [&](int pid) {
     return std::string(contents("/proc/" + std::to_string(pid) + "/cmdline").c_str());
   };
-  CHECK(title(pool.pid()) == "paddock: keeper alice");
+  CHECK(eventually([&] { return title(pool.pid()) == "paddock: keeper alice"; }));
   CHECK(eventually([&] { return title(worker) == "paddock: alice idle"; }));
   const Response response =
       pool.run("echo file_get_contents('/proc/self/cmdline');", {{"REQUEST_URI", "/a\x1b[2Jb?password=x"}});
