@@ -19,6 +19,10 @@ struct Bad {
 const Bad kBad[] = {
     // The file as a whole.
     {"[runtime\n", 1, "", "not valid TOML"},
+    {"[tenant.jos\xc3\xa9]\n", 1, "", "not valid TOML"},
+    {"[plan.a]\nidle = \xc3\xa9\n", 2, "", "not valid TOML"},
+    {"[plan.a]\nidle = n\x1b[2J\n", 2, "", "\\x1b"},
+    {"[plan.a]\nidle =\x01\n", 2, "", "not valid TOML"},
     {"[;tenant]\n", 1, "", "not valid TOML"},
     {"[[;]]\n", 1, "", "not valid TOML"},
     {"\n\nrun_dir == 1\n", 3, "", "not valid TOML"},

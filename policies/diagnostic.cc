@@ -27,6 +27,21 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return last[b.size()];
 }
 
+// As log::quoted() escapes, without its quotes, which parts of the text have of their own. toml++ quotes raw
+// bytes of the file in its messages, and names of files may hold any but NUL and '/'.
+std::string plain(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c >= 0x20 && c < 0x7f) {
+      out += c;
+    } else {
+      const std::string escaped = log::quoted({&c, 1});
+      out.append(escaped, 1, escaped.size() - 2);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string Location::to_string() const {
@@ -39,11 +54,12 @@ std::string Diagnostic::explanation() const {
   if (!expected.empty()) out += "; expected " + expected;
   if (!found.empty()) out += (expected.empty() ? "; found " : ", found ") + found;
   if (!nearest.empty()) out += "; did you mean " + log::quoted(nearest) + "?";
-  return out;
+  return plain(out);
 }
 
 std::string Diagnostic::to_string() const {
-  return where.to_string() + (severity == Severity::kError ? ": error: " : ": warning: ") + explanation();
+  return plain(where.to_string()) + (severity == Severity::kError ? ": error: " : ": warning: ") +
+         explanation();
 }
 
 std::string nearest_of(std::string_view word, const std::vector<std::string> &candidates) {
