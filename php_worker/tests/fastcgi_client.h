@@ -159,8 +159,10 @@ inline Response parse_response(const std::string &bytes) {
 }
 
 inline Response fetch(const std::string &socket, const Request &request) {
+  // Made first: a worker does not wait long for the params of a connection that it has accepted.
+  const std::string wire = request.wire();
   const UniqueFd fd = connect_to(socket);
-  send_all(fd, request.wire());
+  send_all(fd, wire);
   return parse_response(receive_all(fd));
 }
 
