@@ -6,7 +6,8 @@
 
 namespace paddock::php_worker {
 
-// From accept to the end of the params, in all: a peer that dribbles gains nothing. Web servers write them at once.
+// From accept to the end of the params, in all: a peer that dribbles gains nothing. Web servers write them at
+// once.
 inline constexpr std::chrono::milliseconds kParamsPatience{2'000};
 // Between two pieces of a body that PHP wants to read.
 inline constexpr std::chrono::milliseconds kBodyPatience{60'000};
