@@ -64,7 +64,7 @@ def wiki(make_paddock, make_apache):
     for entry in tenant.docroot.iterdir():
         entry.unlink()
     subprocess.run([machine.REPOSITORY / "demo/dokuwiki", "install", tenant.docroot, PASSWORD], check=True,
-                   timeout=machine.patience(60))
+                   timeout=machine.patience(300))
     for entry in (tenant.docroot, *tenant.docroot.rglob("*")):
         os.chown(entry, tenant.account.pw_uid, tenant.account.pw_gid, follow_symlinks=False)
         if not entry.is_symlink():
