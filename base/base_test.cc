@@ -174,6 +174,36 @@ TEST_CASE("a program that does not exist is the caller's error") {
   CHECK(child.error().code == ENOENT);
 }
 
+TEST_CASE("an account runs a program whose directory it cannot search") {
+  if (::geteuid() != 0) {
+    WARN("needs root");
+    return;
+  }
+  std::string directory = "/tmp/paddock-base.XXXXXX";
+  REQUIRE(::mkdtemp(directory.data()) != nullptr);
+  const std::string program = directory + "/id";
+  std::filesystem::copy_file("/usr/bin/id", program);
+  constexpr uid_t kNobody = 65534;
+  int out[2];
+  REQUIRE(::pipe2(out, O_CLOEXEC) == 0);
+  const UniqueFd read_end(out[0]);
+  UniqueFd write_end(out[1]);
+  SpawnOptions options;
+  options.arguments = {program, "-u"};
+  options.fds = {{write_end, 1}};
+  options.uid = options.gid = kNobody;
+  const auto child = spawn(options);
+  std::filesystem::remove_all(directory);
+  REQUIRE(child.ok());
+  write_end.reset();
+  char text[16] = {};
+  CHECK(::read(read_end.get(), text, sizeof text) > 0);
+  CHECK(std::string(text) == "65534\n");
+  siginfo_t info{};
+  ::waitid(P_PIDFD, static_cast<id_t>(child->pidfd().get()), &info, WEXITED);
+  CHECK(info.si_status == 0);
+}
+
 TEST_CASE("the loop runs timers in order and handlers that remove themselves") {
   auto loop = EventLoop::create();
   REQUIRE(loop.ok());

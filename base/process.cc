@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -16,7 +17,7 @@ namespace {
 
 // In the child between clone and exec: system calls only. `numbers` are the descriptors as the program wants
 // them.
-int exec_child(const SpawnOptions &options, char *const *argv, char *const *envp,
+int exec_child(const SpawnOptions &options, int program, char *const *argv, char *const *envp,
                const std::vector<int> &sources) {
   // The supervisor blocks what it reads through a signalfd; a program starts with nothing blocked or ignored.
   sigset_t none;
@@ -40,6 +41,9 @@ int exec_child(const SpawnOptions &options, char *const *argv, char *const *envp
     if (options.die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
   }
   ::execve(argv[0], argv, envp);
+  // The account may execute the program but not search the way to it: a tree below /root, or a home of mode
+  // 0700.
+  if (errno == EACCES) ::execveat(program, "", argv, envp, AT_EMPTY_PATH);
   return errno;
 }
 
@@ -75,6 +79,8 @@ Result<std::optional<ExitStatus>> Child::try_reap() const {
 Result<Child> spawn(const SpawnOptions &options) {
   const auto argv = pointers(options.arguments);
   const auto envp = pointers(options.environment);
+  const UniqueFd program(::open(argv[0], O_PATH | O_CLOEXEC));
+  if (!program.valid()) return errno_error("start " + options.arguments.front());
 
   int report[2];
   if (::pipe2(report, O_CLOEXEC) != 0) return errno_error("pipe2");
@@ -108,7 +114,7 @@ Result<Child> spawn(const SpawnOptions &options) {
   const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
   if (pid < 0) return errno_error("clone3 for " + options.arguments.front());
   if (pid == 0) {
-    const int failure = exec_child(options, argv.data(), envp.data(), sources);
+    const int failure = exec_child(options, program.get(), argv.data(), envp.data(), sources);
     [[maybe_unused]] const ssize_t told = ::write(report_write.get(), &failure, sizeof failure);
     ::_exit(127);
   }

@@ -46,7 +46,9 @@ class Child {
 
 // What a program that is started inherits besides its arguments.
 struct SpawnOptions {
-  std::vector<std::string> arguments;    // [0] is the program's path
+  // [0] is the program's path, which only the caller needs to be able to search: an ELF program is executed
+  // through a descriptor where `uid` may not go that way.
+  std::vector<std::string> arguments;
   std::vector<std::string> environment;  // NAME=value; nothing else is inherited
   std::vector<std::pair<BorrowedFd, int>>
       fds;                   // {ours, its number there}; every other descriptor is closed by exec

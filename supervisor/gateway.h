@@ -30,8 +30,7 @@ class Gateway {
            const gateway_link::Refusal &refusal);
   void set_mode(std::uint32_t tenant, gateway_link::Mode mode, const gateway_link::Refusal &refusal);
   // After a mode of kLeased: a sandbox has the lease; fds as gateway_link::LeaseFd.
-  void lease(const gateway_link::Lease &message,
-             const std::array<BorrowedFd, gateway_link::kLeaseFds> &fds);
+  void lease(const gateway_link::Lease &message, const std::array<BorrowedFd, gateway_link::kLeaseFds> &fds);
   void end_lease(std::uint32_t tenant);
   void remove(std::uint32_t tenant);
 

@@ -294,21 +294,25 @@ TEST_CASE("a script that writes to a peer that has gone gets an error, not a sig
   tenant.start(zygote);
   tenant.wait_ready();
   const std::string code =
-      "$p = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0); fclose($p[1]); @fwrite($p[0], 'x'); echo 'alive';";
+      "$p = stream_socket_pair(STREAM_PF_UNIX, STREAM_SOCK_STREAM, 0); fclose($p[1]); @fwrite($p[0], 'x'); "
+      "echo 'alive';";
   CHECK(tenant.run(code).body == "alive");
 }
 
 TEST_CASE("the plan's ini entries hold request after request") {
   Zygote zygote;
   Tenant tenant(61001);
-  tenant.spawn().ini = {{"error_append_string", "plan-value-of-some-length", false}, {"user_agent", "plan/1.0", true}};
+  tenant.spawn().ini = {{"error_append_string", "plan-value-of-some-length", false},
+                        {"user_agent", "plan/1.0", true}};
   tenant.start(zygote);
   tenant.wait_ready();
   for (int i = 0; i < 5; ++i) {
     CHECK(tenant.run("echo ini_get('error_append_string'), ini_get('user_agent');").body ==
           "plan-value-of-some-lengthplan/1.0");
-    CHECK(tenant.run("ini_set('error_append_string', 'own'); ini_set('user_agent', 'own'); echo ini_get('error_append_string'), ini_get('user_agent');").body ==
-          "ownplan/1.0");
+    CHECK(tenant
+              .run("ini_set('error_append_string', 'own'); ini_set('user_agent', 'own'); echo "
+                   "ini_get('error_append_string'), ini_get('user_agent');")
+              .body == "ownplan/1.0");
   }
 }
 
