@@ -54,16 +54,21 @@ Result<std::vector<Event>> read_events(Database &database, const EventFilter &fi
   std::string sql = "SELECT id, time, tenant, kind, actor, text, snapshot FROM events WHERE id > ?";
   if (filter.since) sql += " AND time >= ?";
   if (filter.until) sql += " AND time < ?";
-  if (filter.tenant) sql += " AND tenant = ?";
-  for (std::size_t at = 0; at < filter.kinds.size(); ++at) sql += at == 0 ? " AND kind IN (?" : ", ?";
-  if (!filter.kinds.empty()) sql += ")";
+  const auto one_of = [](const char *column, std::size_t count) {
+    std::string condition = std::string(" AND ") + column + " IN (";
+    for (std::size_t at = 0; at < count; ++at) condition += at == 0 ? "?" : ", ?";
+    return condition + ")";
+  };
+  if (filter.tenants) sql += one_of("tenant", filter.tenants->size());
+  if (!filter.kinds.empty()) sql += one_of("kind", filter.kinds.size());
   sql += filter.newest ? " ORDER BY id DESC LIMIT ?" : " ORDER BY id LIMIT ?";
 
   PADDOCK_TRY(Statement *const select, database.prepare(sql));
   select->bind(filter.after_id);
   if (filter.since) select->bind(std::int64_t{filter.since->time_since_epoch().count()});
   if (filter.until) select->bind(std::int64_t{filter.until->time_since_epoch().count()});
-  if (filter.tenant) select->bind(std::string_view(*filter.tenant));
+  if (filter.tenants)
+    for (const std::string &tenant : *filter.tenants) select->bind(std::string_view(tenant));
   for (const EventKind kind : filter.kinds) select->bind(to_string(kind));
   select->bind(std::uint64_t{filter.limit});
   std::vector<Event> events;

@@ -30,8 +30,8 @@ struct EventFilter {
   std::uint64_t after_id = 0;  // only larger ids: to follow, pass the last one seen
   std::optional<Time> since;
   std::optional<Time> until;
-  std::optional<std::string> tenant;
-  std::vector<EventKind> kinds;  // none: all
+  std::optional<std::vector<std::string>> tenants;  // only theirs; "": the host's
+  std::vector<EventKind> kinds;                     // none: all
   std::size_t limit = 1000;
   bool newest = false;  // of more than `limit`, the last ones instead of the first
 };

@@ -11,6 +11,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
+using Names = std::vector<std::string>;
+
 Event event(EventKind kind, const std::string &tenant, Time time, const std::string &text = "") {
   return {0, time, tenant, kind, "", text, ""};
 }
@@ -71,10 +73,12 @@ TEST_CASE("events are listed by id, time, tenant and kind, and followed by id") 
   CHECK(list({}) == Texts{"a-start", "a-oom", "b-block", "b-crash"});
   CHECK(list({.since = kNewYear + 1min}) == Texts{"a-oom", "b-block", "b-crash"});
   CHECK(list({.since = kNewYear + 1min, .until = kNewYear + 3min}) == Texts{"a-oom", "b-block"});
-  CHECK(list({.tenant = "alice"}) == Texts{"a-start", "a-oom"});
-  CHECK(list({.tenant = ""}).empty());
+  CHECK(list({.tenants = Names{"alice"}}) == Texts{"a-start", "a-oom"});
+  CHECK(list({.tenants = Names{""}}).empty());
+  CHECK(list({.tenants = Names{}}).empty());
+  CHECK(list({.tenants = Names{"alice", "bob"}}) == list({}));
   CHECK(list({.kinds = {EventKind::kBlock, EventKind::kOomKill}}) == Texts{"a-oom", "b-block"});
-  CHECK(list({.tenant = "bob", .kinds = {EventKind::kBlock}}) == Texts{"b-block"});
+  CHECK(list({.tenants = Names{"bob"}, .kinds = {EventKind::kBlock}}) == Texts{"b-block"});
   CHECK(list({.limit = 2}) == Texts{"a-start", "a-oom"});
   CHECK(list({.limit = 2, .newest = true}) == Texts{"b-block", "b-crash"});
   CHECK(list({.after_id = 3}) == Texts{"b-crash"});
@@ -146,7 +150,7 @@ TEST_CASE("a flood of one kind from one tenant is thinned, and says how great it
   now += EventLog::kFloodInterval;
   CHECK(oom("mallory") == EventLog::Outcome::kWritten);
   CHECK(oom("mallory") == EventLog::Outcome::kSuppressed);
-  const auto list = log.list({.tenant = "mallory", .kinds = {EventKind::kOomKill}}, now);
+  const auto list = log.list({.tenants = Names{"mallory"}, .kinds = {EventKind::kOomKill}}, now);
   REQUIRE(list.ok());
   REQUIRE(list->size() == EventLog::kFloodBurst + 1);
   CHECK(list->back().text.find("980 more") != std::string::npos);
@@ -154,7 +158,7 @@ TEST_CASE("a flood of one kind from one tenant is thinned, and says how great it
   // The end of the flood is told without a later event.
   now += EventLog::kFloodInterval;
   REQUIRE(log.prune(now).ok());
-  const auto end = log.list({.after_id = list->back().id, .tenant = "mallory"}, now);
+  const auto end = log.list({.after_id = list->back().id, .tenants = Names{"mallory"}}, now);
   REQUIRE(end.ok());
   REQUIRE(end->size() == 1);
   CHECK(end->front().text.find("1 more") != std::string::npos);

@@ -45,6 +45,7 @@ class History {
   // All there is of a tenant, as yet unwritten use included. Unknown ones: all 0.
   [[nodiscard]] Usage lifetime(const std::string &tenant) const;
   [[nodiscard]] Mark mark(const std::string &tenant) const;
+  [[nodiscard]] bool knows(const std::string &tenant) const { return accounts_.contains(tenant); }
 
   // For a timer: flushes when kFlushInterval has passed since the last attempt, and once a minute prunes.
   Result<void> tick(Time now);

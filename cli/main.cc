@@ -5,8 +5,10 @@
 
 #include "cli/check.h"
 #include "cli/doctor.h"
+#include "cli/events.h"
 #include "cli/status.h"
 #include "cli/text.h"
+#include "cli/usage.h"
 #include "cli/vhost.h"
 
 using namespace paddock;
@@ -26,6 +28,8 @@ struct Arguments {
   std::string reason;
   std::string until;
   cli::VhostOptions vhost;
+  cli::UsageOptions usage;
+  cli::EventsOptions events;
 };
 
 class Commands {
@@ -111,6 +115,33 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
   vhost->add_option("--docroot", arguments.vhost.docroot, "Its document root");
 }
 
+void add_book_commands(Commands &commands, const cli::Session &session, Arguments &arguments) {
+  const auto names = [](const auto &all) { return std::vector<std::string>(all.begin(), all.end()); };
+  CLI::App *usage = commands.add("usage", "Show what a tenant has used, or who has used most",
+                                 [&] { return cli::usage(session, arguments.usage); });
+  usage->add_option("tenant", arguments.usage.tenant, "Only this one");
+  usage->add_option("--since", arguments.usage.since, "How long ago (24h, 7d), or a time")
+      ->capture_default_str();
+  usage->add_option("--top", arguments.usage.top, "Of all tenants, those with most of it")
+      ->check(CLI::IsMember(names(control::kFigures)))
+      ->capture_default_str();
+  usage->add_option("--limit", arguments.usage.limit, "At most so many tenants")
+      ->check(CLI::Range(1U, control::kMaxListed))
+      ->capture_default_str();
+  usage->add_option("--by", arguments.usage.step, "Of one tenant, each minute, hour or day too")
+      ->check(CLI::IsMember(names(control::kSteps)));
+
+  CLI::App *events = commands.add("events", "Show what befell tenants, and what was done to them",
+                                  [&] { return cli::events(session, arguments.events); });
+  events->add_option("tenant", arguments.events.tenant, "Only this one's");
+  events->add_option("--since", arguments.events.since, "How long ago (24h, 7d), or a time");
+  events->add_option("--limit", arguments.events.limit, "At most so many, the last ones")
+      ->check(CLI::Range(1U, control::kMaxListed))
+      ->capture_default_str();
+  events->add_flag("--follow,-f", arguments.events.follow, "Go on with those to come");
+  events->add_flag("--snapshots", arguments.events.snapshots, "Show what the tenant was doing, too");
+}
+
 int run(int argc, char **argv) {
   CLI::App app("Paddock: a sandbox for every user's PHP");
   cli::Session session{.out = std::cout, .err = std::cerr};
@@ -125,6 +156,7 @@ int run(int argc, char **argv) {
   config->each([&](const std::string &) { session.config_given = true; });
   Commands commands(app, session);
   add_commands(commands, session, arguments);
+  add_book_commands(commands, session, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {

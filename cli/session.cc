@@ -65,8 +65,9 @@ Result<policies::Runtime> Session::runtime() const {
   return runtime;
 }
 
-std::variant<control::Reply, NoAnswer> ask(const Session &session, const control::Request &request,
-                                           std::chrono::seconds patience) {
+namespace {
+
+std::variant<control::Client, NoAnswer> connect(const Session &session) {
   std::string path = session.socket;
   if (path.empty()) {
     const auto runtime = session.runtime();
@@ -74,14 +75,16 @@ std::variant<control::Reply, NoAnswer> ask(const Session &session, const control
     path = policies::control_socket_path(*runtime);
   }
   auto client = control::Client::connect(path);
-  if (!client) {
-    const ExitStatus status = status_for(client.error());
-    return NoAnswer{
-        status,
-        {},
-        client.error().message() + (status == ExitStatus::kNotRunning ? ": is paddockd running?" : "")};
-  }
-  auto reply = client->ask(request, patience);
+  if (client) return std::move(*client);
+  const ExitStatus status = status_for(client.error());
+  return NoAnswer{
+      status,
+      {},
+      client.error().message() + (status == ExitStatus::kNotRunning ? ": is paddockd running?" : "")};
+}
+
+std::variant<control::Reply, NoAnswer> answer_of(Result<control::Reply> reply,
+                                                 std::chrono::seconds patience) {
   if (!reply) {
     const bool late = reply.error().code == EAGAIN;
     return NoAnswer{late ? ExitStatus::kFailed : status_for(reply.error()),
@@ -91,6 +94,28 @@ std::variant<control::Reply, NoAnswer> ask(const Session &session, const control
   }
   if (reply->failure) return NoAnswer{control::exit_status_of(reply->failure->code), reply->failure, {}};
   return std::move(*reply);
+}
+
+}  // namespace
+
+std::variant<control::Reply, NoAnswer> ask(const Session &session, const control::Request &request,
+                                           std::chrono::seconds patience) {
+  auto client = connect(session);
+  if (auto *none = std::get_if<NoAnswer>(&client)) return std::move(*none);
+  return answer_of(std::get<control::Client>(client).ask(request, patience), patience);
+}
+
+std::variant<Stream, NoAnswer> open_stream(const Session &session, const control::Request &request) {
+  auto client = connect(session);
+  if (auto *none = std::get_if<NoAnswer>(&client)) return std::move(*none);
+  constexpr std::chrono::seconds kPatience{60};
+  auto answer = answer_of(std::get<control::Client>(client).ask(request, kPatience), kPatience);
+  if (auto *none = std::get_if<NoAnswer>(&answer)) return std::move(*none);
+  return Stream{std::move(std::get<control::Client>(client)), std::move(std::get<control::Reply>(answer))};
+}
+
+std::variant<control::Reply, NoAnswer> next_of(control::Client &client) {
+  return answer_of(client.next(), std::chrono::seconds(0));
 }
 
 ExitStatus report(const Session &session, const NoAnswer &reason) {

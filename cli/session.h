@@ -44,6 +44,15 @@ struct NoAnswer {
     std::chrono::seconds patience = std::chrono::seconds(60));
 ExitStatus report(const Session &session, const NoAnswer &reason);
 
+// A connection on which more answers come, and the first of them.
+struct Stream {
+  control::Client client;
+  control::Reply first;
+};
+[[nodiscard]] std::variant<Stream, NoAnswer> open_stream(const Session &session,
+                                                         const control::Request &request);
+[[nodiscard]] std::variant<control::Reply, NoAnswer> next_of(control::Client &client);
+
 // Asks, and gives the typed result to `print`, or its JSON to session.out.
 template <typename T>
 ExitStatus run(const Session &session, const control::Request &request,
@@ -56,6 +65,25 @@ ExitStatus run(const Session &session, const control::Request &request,
     return session.fail(ExitStatus::kFailed, "the supervisor's answer: " + result.error().message());
   print(*result);
   return ExitStatus::kOk;
+}
+
+// Asks a request that is answered again and again, and gives each result to `print`, until that returns false
+// (kOk) or the supervisor ends it: kNotRunning where it has gone.
+template <typename T>
+ExitStatus follow(const Session &session, const control::Request &request,
+                  const std::function<bool(const T &result)> &print) {
+  auto asked = open_stream(session, request);
+  if (const auto *none = std::get_if<NoAnswer>(&asked)) return report(session, *none);
+  auto &[client, reply] = std::get<Stream>(asked);
+  for (;;) {
+    const auto result = control::result_from_json<T>(reply.result);
+    if (!result)
+      return session.fail(ExitStatus::kFailed, "the supervisor's answer: " + result.error().message());
+    if (!print(*result)) return ExitStatus::kOk;
+    auto answer = next_of(client);
+    if (const auto *none = std::get_if<NoAnswer>(&answer)) return report(session, *none);
+    reply = std::move(std::get<control::Reply>(answer));
+  }
 }
 
 // All of the config; nullopt: it has errors, which have been reported, and the exit status is kUsage.

@@ -88,4 +88,12 @@ std::optional<std::int64_t> parse_time(std::string_view text, std::int64_t now) 
   return std::nullopt;
 }
 
+std::optional<std::int64_t> parse_past(std::string_view text, std::int64_t now) {
+  if (const auto duration = policies::parse_duration(text))
+    return std::max<std::int64_t>(now - duration->count() / 1000, 0);
+  const auto time = parse_time(text, now);
+  if (!time || *time > now || *time < 0) return std::nullopt;
+  return time;
+}
+
 }  // namespace paddock::cli

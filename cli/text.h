@@ -29,4 +29,9 @@ namespace paddock::cli {
 // behind it. nullopt: neither. Seconds since the epoch.
 [[nodiscard]] std::optional<std::int64_t> parse_time(std::string_view text, std::int64_t now);
 
+// The same for times that have been: "24h" is that long ago. nullopt for one that is to come, too.
+[[nodiscard]] std::optional<std::int64_t> parse_past(std::string_view text, std::int64_t now);
+inline constexpr const char *kPastExpected =
+    "expected how long ago, such as 24h or 7d, or a time that has been, such as 2026-01-31T18:00";
+
 }  // namespace paddock::cli

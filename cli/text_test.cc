@@ -60,3 +60,12 @@ TEST_CASE("times") {
   const auto again = parse_time(time_text(now).substr(0, 19), 0);
   CHECK(again == now);
 }
+
+TEST_CASE("times that have been") {
+  const std::int64_t now = 1'700'000'000;
+  CHECK(parse_past("24h", now) == now - 86'400);
+  CHECK(parse_past("100000d", now) == 0);
+  CHECK(parse_past("2023-01-31T18:00Z", now) == 1'675'188'000);
+  CHECK_FALSE(parse_past("2026-01-31T18:00Z", now).has_value());
+  CHECK_FALSE(parse_past("yesterday", now).has_value());
+}

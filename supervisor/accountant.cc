@@ -15,6 +15,7 @@ using accounting::EventKind;
 using std::chrono::milliseconds;
 
 constexpr auto kPruneInterval = std::chrono::minutes(1);
+constexpr auto kFresh = std::chrono::milliseconds(400);
 
 accounting::Time wall_clock() {
   return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
@@ -87,6 +88,7 @@ void Accountant::stop() {
 
 void Accountant::flush() {
   const auto now = wall_clock();
+  flushed_ = std::chrono::steady_clock::now();
   for (auto &[tenant, book] : books_) record(tenant, book);
   report(history_.flush(now));
   report(events_.flush(now));
@@ -256,13 +258,37 @@ void Accountant::note(EventKind kind, const std::string &tenant, const std::stri
           .snapshot = runs ? snapshot_of(*found->second.run).to_json() : std::string()});
 }
 
+// Who asks again and again gets the same sample for a while.
+void Accountant::freshen(const std::string &tenant, Book &book) {
+  if (book.run != nullptr && std::chrono::steady_clock::now() - book.sampled >= kFresh) sample(tenant, book);
+}
+
 accounting::Usage Accountant::lifetime(const std::string &tenant) {
   const auto found = books_.find(tenant);
   if (found != books_.end()) {
-    if (found->second.run != nullptr) sample(tenant, found->second);
+    freshen(tenant, found->second);
     record(tenant, found->second);
   }
   return history_.lifetime(tenant);
+}
+
+accounting::Gauges Accountant::gauges(const std::string &tenant) {
+  const auto found = books_.find(tenant);
+  if (found == books_.end()) return {};
+  freshen(tenant, found->second);
+  return found->second.meter.gauges();
+}
+
+Result<accounting::Database *> Accountant::history() {
+  if (std::chrono::steady_clock::now() - flushed_ >= kTick) {
+    for (const auto &tenant : running_) freshen(tenant, books_.at(tenant));
+    flush();
+  }
+  return store_.database(wall_clock());
+}
+
+void Accountant::history_failed(const Error &error) {
+  store_.failed(error, wall_clock());
 }
 
 }  // namespace paddock::supervisor

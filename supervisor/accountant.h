@@ -46,9 +46,19 @@ class Accountant {
 
   // All since the first start of Paddock on this state_dir, this moment's sample included where one runs.
   [[nodiscard]] accounting::Usage lifetime(const std::string &tenant);
-  [[nodiscard]] accounting::Store &store() { return store_; }
+  // Whether there is, or was, a tenant of that name.
+  [[nodiscard]] bool knows(const std::string &tenant) const { return history_.knows(tenant); }
+  [[nodiscard]] const std::vector<std::string> &running() const { return running_; }
+  // What a running tenant holds, at most kTick ago.
+  [[nodiscard]] accounting::Gauges gauges(const std::string &tenant);
+
   [[nodiscard]] accounting::EventLog &events() { return events_; }
-  // Makes the file hold all that is known, for a reader of it.
+  // The history, for queries. Holds all that is known, or was a second ago: who asks again and again has
+  // nothing written again.
+  [[nodiscard]] Result<accounting::Database *> history();
+  // To be told of every error that a query has returned.
+  void history_failed(const Error &error);
+  // Makes the file hold all that is known.
   void flush();
 
  private:
@@ -63,6 +73,7 @@ class Accountant {
 
   Book &book_of(const std::string &tenant);
   void sample(const std::string &tenant, Book &book);
+  void freshen(const std::string &tenant, Book &book);
   void notice_limits(const std::string &tenant, Book &book, const accounting::Counters &now);
   void record(const std::string &tenant, Book &book);
   void append(accounting::Event event);
@@ -78,6 +89,7 @@ class Accountant {
   std::vector<std::string> running_;   // in the order of sampling
   std::size_t next_ = 0;
   std::chrono::steady_clock::time_point pruned_;
+  std::chrono::steady_clock::time_point flushed_;
 };
 
 }  // namespace paddock::supervisor

@@ -7,6 +7,7 @@
 #include "protocols/control/access.h"
 #include "protocols/control/reply.h"
 #include "protocols/control/request.h"
+#include "supervisor/book_commands.h"
 #include "supervisor/status.h"
 #include "supervisor/supervisor.h"
 
@@ -126,18 +127,19 @@ std::string doctor(const Supervisor &supervisor) {
 
 }  // namespace
 
-std::string answer_command(Supervisor &supervisor, const Peer &peer, const std::string &line) {
+Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::string &line) {
+  const auto refuse = [](ErrorCode code, const std::string &why) {
+    return Answer{control::error_reply(code, why)};
+  };
   const auto request = control::parse_request(line);
-  if (!request) return control::error_reply(ErrorCode::kBadRequest, request.error().message());
+  if (!request) return refuse(ErrorCode::kBadRequest, request.error().message());
   Tenant *tenant = request->tenant.empty() ? nullptr : supervisor.find(request->tenant);
-  const auto tenant_uid = tenant != nullptr ? std::optional(tenant->settings().uid) : std::nullopt;
-  const Access access = control::access_of(*request, {peer.uid, peer.groups},
-                                           supervisor.config().runtime.admin_gid, tenant_uid);
+  const Access access = access_to(supervisor, peer, *request);
   if (access == Access::kDenied)
-    return control::error_reply(ErrorCode::kNotPermitted,
-                                std::string(control::name_of(request->command)) + ": not permitted");
-  if (!request->tenant.empty() && tenant == nullptr)
-    return control::error_reply(ErrorCode::kUnknownTenant, "no tenant " + log::quoted(request->tenant));
+    return refuse(ErrorCode::kNotPermitted,
+                  std::string(control::name_of(request->command)) + ": not permitted");
+  if (!request->tenant.empty() && tenant == nullptr && !is_in_the_books(supervisor, *request))
+    return refuse(ErrorCode::kUnknownTenant, "no tenant " + log::quoted(request->tenant));
 
   for (const auto &[command, act, event] : kTenantCommands) {
     if (command != request->command) continue;
@@ -148,21 +150,27 @@ std::string answer_command(Supervisor &supervisor, const Peer &peer, const std::
     log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by uid " +
               std::to_string(peer.uid) +
               (request->reason.empty() ? std::string() : ": " + log::quoted(request->reason)));
-    return act(*tenant, *request);
+    return {act(*tenant, *request)};
   }
   switch (request->command) {
     case Command::kStatus:
-      return status(supervisor, *request, access, peer.uid);
+      return {status(supervisor, *request, access, peer.uid)};
     case Command::kSockets:
-      return sockets(supervisor, *request);
+      return {sockets(supervisor, *request)};
     case Command::kReload:
-      return reload(supervisor);
+      return {reload(supervisor)};
     case Command::kDoctor:
-      return doctor(supervisor);
+      return {doctor(supervisor)};
+    case Command::kUsage:
+      return {usage(supervisor, peer, *request)};
+    case Command::kEvents:
+      return events(supervisor, peer, *request);
+    case Command::kSamples:
+      return samples(supervisor, peer, *request);
     case Command::kVersion:
-      return control::ok_reply(control::Version{PADDOCK_VERSION});
+      return {control::ok_reply(control::Version{PADDOCK_VERSION})};
     default:
-      return control::error_reply(ErrorCode::kBadRequest, "unknown command");
+      return refuse(ErrorCode::kBadRequest, "unknown command");
   }
 }
 

@@ -1,4 +1,4 @@
-// What the control socket's requests do: from one line of the protocol to one line of answer.
+// What the control socket's requests do: from one line of the protocol to its answer.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@ namespace paddock::supervisor {
 
 class Supervisor;
 
-// Parses, authorises by the peer's uid and groups (protocols/control/access.h), carries out, and answers: one
-// line of JSON without its newline, whatever the line held.
-[[nodiscard]] std::string answer_command(Supervisor &supervisor, const Peer &peer, const std::string &line);
+// Parses, authorises by the peer's uid and groups (protocols/control/access.h), carries out, and answers in
+// JSON, whatever the line held. A stream (Answer::more) must not outlive the supervisor.
+[[nodiscard]] Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::string &line);
 
 }  // namespace paddock::supervisor

@@ -48,11 +48,7 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
   [[nodiscard]] uid_t uid() const { return peer_.uid; }
 
   void read() {
-    timer_.expires_after(kPatience);
-    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code &error) {
-      const auto self = weak.lock();
-      if (!error && self) self->close();
-    });
+    expect_progress();
     boost::asio::async_read_until(
         socket_, boost::asio::dynamic_buffer(input_, kLineLimit), '\n',
         [self = shared_from_this()](const boost::system::error_code &error, std::size_t length) {
@@ -61,6 +57,7 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
   }
 
   void close() {
+    more_ = nullptr;
     timer_.cancel();
     boost::system::error_code ignored;
     socket_.close(ignored);
@@ -73,14 +70,54 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
     if (error) return close();
     const std::string line = input_.substr(0, length - 1);
     input_.erase(0, length);
-    output_ = server_.handler_(peer_, line) + "\n";
-    boost::asio::async_write(
-        socket_, boost::asio::buffer(output_),
-        [self = shared_from_this()](const boost::system::error_code &failed, std::size_t) {
-          if (!self->socket_.is_open()) return;
-          if (failed) return self->close();
-          self->read();
-        });
+    Answer answer = server_.handler_(peer_, line);
+    if (!answer.more) return write(answer.line, [this] { read(); });
+    more_ = std::move(answer.more);
+    period_ = answer.period;
+    // It has no more to say: what it has sent, or sends, ends the stream, as its hanging up does.
+    if (!input_.empty()) return close();
+    socket_.async_wait(stream_protocol::socket::wait_read,
+                       [weak = weak_from_this()](const boost::system::error_code &) {
+                         const auto self = weak.lock();
+                         if (self && self->socket_.is_open()) self->close();
+                       });
+    due_ = std::chrono::steady_clock::now();
+    write(answer.line, [this] { await_next(); });
+  }
+
+  void expect_progress() {
+    timer_.expires_after(kPatience);
+    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code &error) {
+      const auto self = weak.lock();
+      if (!error && self) self->close();
+    });
+  }
+
+  void write(const std::string &line, std::function<void()> then) {
+    output_ = line + "\n";
+    expect_progress();
+    boost::asio::async_write(socket_, boost::asio::buffer(output_),
+                             [self = shared_from_this(), then = std::move(then)](
+                                 const boost::system::error_code &error, std::size_t) {
+                               if (!self->socket_.is_open()) return;
+                               if (error) return self->close();
+                               then();
+                             });
+  }
+
+  void await_next() {
+    due_ = std::max(due_ + period_, std::chrono::steady_clock::now());
+    timer_.expires_at(due_);
+    timer_.async_wait([weak = weak_from_this()](const boost::system::error_code &error) {
+      const auto self = weak.lock();
+      if (error || !self || !self->more_) return;
+      const Answer::Next next = self->more_();
+      if (next.line.empty()) return self->await_next();
+      self->write(next.line, [raw = self.get(), last = next.last] {
+        if (last) return raw->close();
+        raw->await_next();
+      });
+    });
   }
 
   ControlServer &server_;
@@ -89,6 +126,9 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
   Peer peer_;
   std::string input_;
   std::string output_;
+  std::function<Answer::Next()> more_;
+  std::chrono::milliseconds period_{0};
+  std::chrono::steady_clock::time_point due_;
 };
 
 ControlServer::ControlServer(boost::asio::io_context &io, std::string path, Handler handler)

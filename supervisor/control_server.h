@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <set>
@@ -23,12 +24,25 @@ struct Peer {
   std::vector<gid_t> groups;  // the primary one included
 };
 
+// What a request gets: a line (without its newline), and perhaps more of them.
+struct Answer {
+  struct Next {
+    std::string line;   // empty: there is nothing to say now
+    bool last = false;  // the connection ends after it
+  };
+
+  std::string line;
+  // Asked each `period`, and not before the client's socket has taken the line before; empty: that was all.
+  std::function<Next()> more;
+  std::chrono::milliseconds period{0};
+};
+
 class ControlServer {
  public:
-  // Answers one line (without its newline) by one line.
-  using Handler = std::function<std::string(const Peer &peer, const std::string &line)>;
+  // Answers one line (without its newline).
+  using Handler = std::function<Answer(const Peer &peer, const std::string &line)>;
 
-  // A connection that has not sent a whole line for that long is closed.
+  // A connection that has not sent a whole line for that long, or has not taken one, is closed.
   static constexpr auto kPatience = std::chrono::seconds(30);
   static constexpr std::size_t kLineLimit = 64 * 1024;
   // At most so many at once, per uid fewer, and some are kept for root, so that no tenant keeps the admin

@@ -10,7 +10,9 @@ Access access_of(const Request &request, const Caller &caller, std::optional<gid
   if (admin_group &&
       std::find(caller.groups.begin(), caller.groups.end(), *admin_group) != caller.groups.end())
     return Access::kAll;
-  if (request.command != Command::kStatus) return Access::kDenied;
+  const bool shows = request.command == Command::kStatus || request.command == Command::kUsage ||
+                     request.command == Command::kEvents || request.command == Command::kSamples;
+  if (!shows) return Access::kDenied;
   if (request.tenant.empty()) return Access::kOwn;
   return tenant_uid == caller.uid ? Access::kOwn : Access::kDenied;
 }

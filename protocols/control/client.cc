@@ -50,6 +50,12 @@ Result<Reply> Client::ask(const Request &request, std::chrono::seconds patience)
   return parse_reply(answer);
 }
 
+Result<Reply> Client::next() {
+  PADDOCK_CHECK(set_patience(fd_, std::chrono::seconds(0)));
+  PADDOCK_TRY(const std::string answer, read_line());
+  return parse_reply(answer);
+}
+
 Result<std::string> Client::read_line() {
   std::array<char, 64 * 1024> buffer;
   std::size_t searched = 0;

@@ -20,6 +20,8 @@ class Client {
   // supervisor has closed the connection. After an error the connection cannot be used any more.
   [[nodiscard]] Result<Reply> ask(const Request &request,
                                   std::chrono::seconds patience = std::chrono::seconds(60));
+  // The next answer to a request that is answered again and again. Waits for ever.
+  [[nodiscard]] Result<Reply> next();
 
  private:
   explicit Client(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -43,6 +43,36 @@ TEST_CASE("every command survives the way there") {
   CHECK(parse_request(R"({"v":1,"command":"status"})")->tenant.empty());
 }
 
+TEST_CASE("what is asked of the books survives the way there") {
+  Request usage{Command::kUsage, "", "", {}};
+  usage.since = 1'700'000'000;
+  usage.limit = 5;
+  for (std::size_t i = 0; i < kFigures.size(); ++i) {
+    usage.top = static_cast<Figure>(i);
+    const auto back = parse_request(to_json(usage));
+    REQUIRE(back.ok());
+    CHECK(back->since == usage.since);
+    CHECK(back->limit == usage.limit);
+    CHECK(back->top == usage.top);
+  }
+  for (std::size_t i = 0; i < kSteps.size(); ++i) {
+    Request one{Command::kUsage, "alice", "", {}};
+    one.step = static_cast<Step>(i);
+    CHECK(parse_request(to_json(one))->step == one.step);
+  }
+  Request events{Command::kEvents, "", "", {}};
+  events.after = 0;
+  events.follow = true;
+  const auto back = parse_request(to_json(events));
+  REQUIRE(back.ok());
+  CHECK(back->after == 0);
+  CHECK(back->follow);
+  CHECK_FALSE(parse_request(R"({"v":1,"command":"events"})")->follow);
+  Request samples{Command::kSamples, "", "", {}};
+  samples.period_ms = 1000;
+  CHECK(parse_request(to_json(samples))->period_ms == 1000);
+}
+
 TEST_CASE("what is no request is refused with a reason") {
   struct Bad {
     std::string line;
@@ -81,6 +111,17 @@ TEST_CASE("what is no request is refused with a reason") {
       {R"({"v":1,"command":"block","tenant":"a","reason":"x","until":1e99})", "until must be an integer"},
       {R"({"v":1,"command":"block","tenant":"a","reason":"x","until":18446744073709551615})",
        "until must be an integer"},
+      {R"({"v":1,"command":"usage","since":253402300800})", "since must be an integer"},
+      {R"({"v":1,"command":"usage","top":"luck"})", "top must be one of cpu, memory"},
+      {R"({"v":1,"command":"usage","tenant":"a","top":"cpu"})", "only where no tenant is named"},
+      {R"({"v":1,"command":"usage","step":"hour"})", "step only with a tenant"},
+      {R"({"v":1,"command":"usage","tenant":"a","step":1})", "step must be one of minute, hour, day"},
+      {R"({"v":1,"command":"usage","limit":0})", "limit must be an integer from 1 to 10000"},
+      {R"({"v":1,"command":"events","limit":10001})", "limit must be an integer from 1 to 10000"},
+      {R"({"v":1,"command":"events","after":-1})", "after must be an integer from 0"},
+      {R"({"v":1,"command":"events","follow":1})", "follow must be true or false"},
+      {R"({"v":1,"command":"status","follow":true})", "status takes no \"follow\""},
+      {R"({"v":1,"command":"samples","period_ms":10})", "period_ms must be an integer from 500"},
       {R"({"v":1,"command":"status","tenant":")" + std::string(kRequestLimit, 'a') + "\"}",
        "longer than 65536"},
   };
@@ -126,6 +167,28 @@ TEST_CASE("a status survives the way back, whatever a tenant put into it") {
   CHECK(back->tenants[0].running[0].uri ==
         std::string("/\xef\xbf\xbd\0\n\"\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 18));
   CHECK(back->tenants[0].running[0].age_ms == 1500);
+}
+
+TEST_CASE("figures of the books survive the way back") {
+  UsageReport report{1, 2, {{"alice", {}, {{60, {}}}}}};
+  report.tenants[0].usage.pids = 2.5;
+  report.tenants[0].samples[0].usage.cpu_user_us = 7;
+  const auto reply = parse_reply(ok_reply(report));
+  REQUIRE(reply.ok());
+  const auto usage = result_from_json<UsageReport>(reply->result);
+  REQUIRE(usage.ok());
+  CHECK(usage->tenants.at(0).usage.pids == 2.5);
+  CHECK(usage->tenants[0].samples.at(0).usage.cpu_user_us == 7);
+  Samples samples;
+  samples.tenants.emplace_back().total.oom_kills = 3;
+  CHECK(result_from_json<Samples>(to_json(samples))->tenants.at(0).total.oom_kills == 3);
+  Event event;
+  event.text = "\xff";
+  event.snapshot = R"({"process_count":1,"processes":[{"pid":1}],"requests":[],"cpu_some_avg10":1.5})";
+  const auto events = result_from_json<Events>(to_json(Events{{event}, 4}));
+  REQUIRE(events.ok());
+  CHECK(events->events.at(0).text == "\xef\xbf\xbd");
+  CHECK(result_from_json<EventSnapshot>(events->events[0].snapshot)->processes.at(0).pid == 1);
 }
 
 TEST_CASE("every state and every severity has its own name") {
@@ -188,7 +251,8 @@ TEST_CASE("who may what") {
     CHECK(access_of(request, root, std::nullopt, 1001) == Access::kAll);
     CHECK(access_of(request, root, std::nullopt, std::nullopt) == Access::kAll);
     CHECK(access_of(request, admin, 50, 1001) == Access::kAll);
-    const bool status = request.command == Command::kStatus;
+    const bool status = request.command == Command::kStatus || request.command == Command::kUsage ||
+                        request.command == Command::kEvents || request.command == Command::kSamples;
     const bool version = request.command == Command::kVersion;
     const Access own = status ? Access::kOwn : version ? Access::kAll : Access::kDenied;
     CHECK(access_of(request, alice, 50, 1001) == own);

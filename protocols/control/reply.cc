@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::size_t kDepth = 8;  // reply > result > tenants > tenant > running > request
+constexpr std::size_t kDepth = 10;  // reply > result > tenants > tenant > samples > sample > usage
 
 template <typename T>
 inline constexpr bool kIsOptional = false;
@@ -54,7 +54,7 @@ json::value encode(const T &value) {
     return json::value(to_utf8(value));
   } else if constexpr (std::is_enum_v<T>) {
     return json::value(name_of(value));
-  } else if constexpr (std::is_integral_v<T>) {
+  } else if constexpr (std::is_arithmetic_v<T>) {
     return json::value(value);
   } else {
     Encoder encoder;
@@ -101,6 +101,10 @@ bool decode(const json::value &from, T &to) {
     const auto *found = std::find(all.begin(), all.end(), std::string_view(text->data(), text->size()));
     if (found != all.end()) to = static_cast<T>(found - all.begin());
     return found != all.end();
+  } else if constexpr (std::is_same_v<T, double>) {
+    json::error_code failure;
+    to = from.to_number<double>(failure);
+    return !failure;
   } else if constexpr (std::is_integral_v<T>) {
     json::error_code failure;
     to = from.to_number<T>(failure);
@@ -177,6 +181,11 @@ PADDOCK_CONTROL_RESULT(Reloaded);
 PADDOCK_CONTROL_RESULT(Doctor);
 PADDOCK_CONTROL_RESULT(Version);
 PADDOCK_CONTROL_RESULT(Vhost);
+PADDOCK_CONTROL_RESULT(UsageReport);
+PADDOCK_CONTROL_RESULT(Samples);
+PADDOCK_CONTROL_RESULT(Event);
+PADDOCK_CONTROL_RESULT(Events);
+PADDOCK_CONTROL_RESULT(EventSnapshot);
 #undef PADDOCK_CONTROL_RESULT
 
 }  // namespace paddock::control

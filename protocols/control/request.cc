@@ -1,6 +1,8 @@
 #include "protocols/control/request.h"
 
+#include <algorithm>
 #include <array>
+#include <limits>
 
 #include "base/log.h"
 #include "protocols/control/json.h"
@@ -8,37 +10,58 @@
 namespace paddock::control {
 namespace {
 
-enum class Takes : std::uint8_t { kNothing, kTenantOrAll, kTenant, kBlock };
+// What a command takes, a bit each.
+enum Takes : unsigned {
+  kNothing = 0,
+  kTenant = 1U << 0,
+  kNeedsTenant = 1U << 1,
+  kReason = 1U << 2,
+  kNeedsReason = 1U << 3,
+  kUntil = 1U << 4,
+  kSince = 1U << 5,
+  kTop = 1U << 6,
+  kStep = 1U << 7,
+  kLimit = 1U << 8,
+  kAfter = 1U << 9,
+  kFollow = 1U << 10,
+  kPeriod = 1U << 11,
+};
 
 struct Row {
   std::string_view name;
-  Takes takes;
+  unsigned takes;
 };
 
 // In the order of Command.
-constexpr std::array<Row, 13> kRows{{
-    {"status", Takes::kTenantOrAll},
-    {"sockets", Takes::kTenantOrAll},
-    {"start", Takes::kTenant},
-    {"stop", Takes::kTenant},
-    {"restart", Takes::kTenant},
-    {"kill", Takes::kTenant},
-    {"freeze", Takes::kTenant},
-    {"thaw", Takes::kTenant},
-    {"block", Takes::kBlock},
-    {"unblock", Takes::kTenant},
-    {"reload", Takes::kNothing},
-    {"doctor", Takes::kNothing},
-    {"version", Takes::kNothing},
+constexpr unsigned kOneTenant = kTenant | kNeedsTenant;
+constexpr std::array<Row, 16> kRows{{
+    {"status", kTenant},
+    {"sockets", kTenant},
+    {"start", kOneTenant},
+    {"stop", kOneTenant},
+    {"restart", kOneTenant},
+    {"kill", kOneTenant},
+    {"freeze", kOneTenant},
+    {"thaw", kOneTenant},
+    {"block", kOneTenant | kReason | kNeedsReason | kUntil},
+    {"unblock", kOneTenant},
+    {"reload", kNothing},
+    {"doctor", kNothing},
+    {"usage", kTenant | kSince | kTop | kStep | kLimit},
+    {"events", kTenant | kSince | kLimit | kAfter | kFollow},
+    {"samples", kTenant | kPeriod},
+    {"version", kNothing},
 }};
 static_assert(kRows.size() == static_cast<std::size_t>(Command::kVersion) + 1);
 
 constexpr std::size_t kDepth = 4;         // a request is flat
 constexpr std::size_t kTenantLimit = 63;  // as the config allows
 
-Takes takes(Command command) {
+unsigned takes(Command command) {
   return kRows[static_cast<std::size_t>(command)].takes;
 }
+
+constexpr std::int64_t kMostSeconds = 253'402'300'799;  // the end of the year 9999
 
 Result<std::string> text(std::string_view key, const boost::json::value &value, std::size_t limit) {
   const auto *string = value.if_string();
@@ -47,11 +70,96 @@ Result<std::string> text(std::string_view key, const boost::json::value &value, 
   return std::string(string->data(), string->size());
 }
 
-Result<std::int64_t> unix_time(const boost::json::value &value) {
+Result<std::int64_t> unix_time(std::string_view key, const boost::json::value &value) {
   const auto *number = value.if_int64();
-  if (number == nullptr || *number < 0) return Error{"until must be an integer: seconds since the epoch"};
+  // What overflows once it is in milliseconds is no time either.
+  if (number == nullptr || *number < 0 || *number > kMostSeconds)
+    return Error{std::string(key) + " must be an integer: seconds since the epoch"};
   return *number;
 }
+
+Result<std::uint64_t> integer(std::string_view key, const boost::json::value &value, std::uint64_t least,
+                              std::uint64_t most) {
+  const auto *number = value.if_int64();
+  if (number == nullptr || *number < 0 || static_cast<std::uint64_t>(*number) < least ||
+      static_cast<std::uint64_t>(*number) > most)
+    return Error{std::string(key) + " must be an integer from " + std::to_string(least) + " to " +
+                 std::to_string(most)};
+  return static_cast<std::uint64_t>(*number);
+}
+
+template <typename Enum, std::size_t N>
+Result<std::optional<Enum>> choice(std::string_view key, const boost::json::value &value,
+                                   const std::array<std::string_view, N> &names) {
+  const auto *string = value.if_string();
+  for (std::size_t i = 0; string != nullptr && i < N; ++i)
+    if (names[i] == std::string_view(string->data(), string->size()))
+      return std::optional(static_cast<Enum>(i));
+  std::string known;
+  for (const auto name : names) known += (known.empty() ? "" : ", ") + std::string(name);
+  return Error{std::string(key) + " must be one of " + known};
+}
+
+struct Member {
+  std::string_view key;
+  unsigned bit;
+  Result<void> (*read)(std::string_view key, const boost::json::value &value, Request &request);
+};
+constexpr std::array<Member, 10> kMembers{{
+    {"tenant", kTenant,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.tenant, text(key, value, kTenantLimit));
+       return {};
+     }},
+    {"reason", kReason,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.reason, text(key, value, kReasonLimit));
+       return {};
+     }},
+    {"until", kUntil,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.until, unix_time(key, value));
+       return {};
+     }},
+    {"since", kSince,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.since, unix_time(key, value));
+       return {};
+     }},
+    {"top", kTop,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.top, choice<Figure>(key, value, kFigures));
+       return {};
+     }},
+    {"step", kStep,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.step, choice<Step>(key, value, kSteps));
+       return {};
+     }},
+    {"limit", kLimit,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(const std::uint64_t limit, integer(key, value, 1, kMaxListed));
+       request.limit = static_cast<std::uint32_t>(limit);
+       return {};
+     }},
+    {"after", kAfter,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.after, integer(key, value, 0, std::numeric_limits<std::int64_t>::max()));
+       return {};
+     }},
+    {"follow", kFollow,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       if (!value.is_bool()) return Error{std::string(key) + " must be true or false"};
+       request.follow = value.get_bool();
+       return {};
+     }},
+    {"period_ms", kPeriod,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(const std::uint64_t period, integer(key, value, kLeastPeriodMs, kMostPeriodMs));
+       request.period_ms = static_cast<std::uint32_t>(period);
+       return {};
+     }},
+}};
 
 Result<Command> read_command(const boost::json::object &object) {
   const auto *version = object.if_contains("v");
@@ -85,23 +193,24 @@ Result<Request> parse_request(std::string_view line) {
   if (object == nullptr) return Error{"a request is a JSON object"};
   Request request;
   PADDOCK_TRY(request.command, read_command(*object));
-  const Takes what = takes(request.command);
-  for (const auto &member : *object) {
-    const std::string_view key(member.key().data(), member.key().size());
+  const unsigned what = takes(request.command);
+  for (const auto &entry : *object) {
+    const std::string_view key(entry.key().data(), entry.key().size());
     if (key == "v" || key == "command") continue;
-    if (key == "tenant" && what != Takes::kNothing) {
-      PADDOCK_TRY(request.tenant, text(key, member.value(), kTenantLimit));
-    } else if (key == "reason" && what == Takes::kBlock) {
-      PADDOCK_TRY(request.reason, text(key, member.value(), kReasonLimit));
-    } else if (key == "until" && what == Takes::kBlock) {
-      PADDOCK_TRY(request.until, unix_time(member.value()));
-    } else {
+    const auto *const member = std::find_if(kMembers.begin(), kMembers.end(), [&](const Member &each) {
+      return each.key == key && (what & each.bit) != 0;
+    });
+    if (member == kMembers.end())
       return Error{std::string(name_of(request.command)) + " takes no " + log::quoted(key, 64)};
-    }
+    PADDOCK_CHECK(member->read(key, entry.value(), request));
   }
-  if (request.tenant.empty() && (what == Takes::kTenant || what == Takes::kBlock))
+  if (request.tenant.empty() && (what & kNeedsTenant) != 0)
     return Error{std::string(name_of(request.command)) + " needs a tenant"};
-  if (request.reason.empty() && what == Takes::kBlock) return Error{"block needs a reason"};
+  if (request.reason.empty() && (what & kNeedsReason) != 0) return Error{"block needs a reason"};
+  if (request.command == Command::kUsage && !request.tenant.empty() && (request.top || request.limit))
+    return Error{"usage takes top and limit only where no tenant is named"};
+  if (request.command == Command::kUsage && request.tenant.empty() && request.step)
+    return Error{"usage takes step only with a tenant"};
   return request;
 }
 
@@ -112,6 +221,13 @@ std::string to_json(const Request &request) {
   if (!request.tenant.empty()) object["tenant"] = to_utf8(request.tenant);
   if (!request.reason.empty()) object["reason"] = to_utf8(request.reason);
   if (request.until) object["until"] = *request.until;
+  if (request.since) object["since"] = *request.since;
+  if (request.top) object["top"] = kFigures[static_cast<std::size_t>(*request.top)];
+  if (request.step) object["step"] = kSteps[static_cast<std::size_t>(*request.step)];
+  if (request.limit) object["limit"] = *request.limit;
+  if (request.after) object["after"] = *request.after;
+  if (request.follow) object["follow"] = true;
+  if (request.period_ms) object["period_ms"] = *request.period_ms;
   return boost::json::serialize(object);
 }
 

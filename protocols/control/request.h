@@ -20,14 +20,25 @@
 // block      tenant, reason, until (Unix time; absent: until unblock)
 //                                                   Action     admins
 // unblock    tenant                                 Action     admins
+// usage      tenant, or none for those with most; since; top and limit, where no tenant is named; step, where
+//            one is                                 UsageReport  admins; a tenant's user for its own
+// events     tenant, or none for all; since, after (an event's id), limit; follow
+//                                                   Events     admins; a tenant's user for its own
+// samples    tenant, or none for all; period_ms     Samples    admins; a tenant's user for its own
 // reload                                            Reloaded   admins
 // doctor                                            Doctor     admins
 // version                                           Version    everybody
 //
 // A request with a member that its command does not take is refused: what the client meant by it would not
 // happen. A client ignores members of a result that it does not know.
+//
+// events with follow, and samples, are answered again and again, each time with a line as above, until the
+// client closes the connection or sends anything more: events whenever there are new ones, samples each
+// period_ms. An answer that is a failure is the last. A client that is slow to read gets fewer samples, and
+// its events later.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -54,6 +65,9 @@ enum class Command : std::uint8_t {
   kUnblock,
   kReload,
   kDoctor,
+  kUsage,
+  kEvents,
+  kSamples,
   kVersion,
 };
 
@@ -61,11 +75,30 @@ enum class Command : std::uint8_t {
 [[nodiscard]] std::string_view name_of(Command command);
 [[nodiscard]] std::optional<Command> command_of(std::string_view name);
 
+// By what `usage` ranks tenants.
+enum class Figure : std::uint8_t { kCpu, kMemory, kIo, kRequests, kRefused, kNetwork };
+inline constexpr std::array<std::string_view, 6> kFigures = {"cpu",      "memory",  "io",
+                                                             "requests", "refused", "network"};
+// The periods that history is kept in.
+enum class Step : std::uint8_t { kMinute, kHour, kDay };
+inline constexpr std::array<std::string_view, 3> kSteps = {"minute", "hour", "day"};
+
+inline constexpr std::uint32_t kMaxListed = 10'000;  // Request::limit
+inline constexpr std::uint32_t kLeastPeriodMs = 500;
+inline constexpr std::uint32_t kMostPeriodMs = 60'000;
+
 struct Request {
   Command command = Command::kStatus;
   std::string tenant;                 // empty: all, where the command allows that
   std::string reason;                 // of a block
   std::optional<std::int64_t> until;  // seconds since the epoch
+  std::optional<std::int64_t> since;  // seconds since the epoch
+  std::optional<Figure> top;
+  std::optional<Step> step;                // also tell the use in each of these periods
+  std::optional<std::uint32_t> limit;      // at most so many: of events the last ones
+  std::optional<std::uint64_t> after;      // only events with larger ids
+  bool follow = false;                     // and those to come
+  std::optional<std::uint32_t> period_ms;  // of samples
 };
 
 // A line with or without its newline. The error's text says what is wrong with it, for the client to read;

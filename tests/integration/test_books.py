@@ -1,0 +1,210 @@
+"""What `paddock usage`, `paddock events` and the streams of the control socket say about tenants."""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+
+import pytest
+
+from harness import machine, process
+
+pytestmark = pytest.mark.sanitizer
+
+BURN = "$end = hrtime(true) + %d * 1000000; while (hrtime(true) < $end); return 1;"  # milliseconds
+
+
+class Stream:
+    """A request to the control socket and the lines that answer it."""
+
+    def __init__(self, paddock, **request):
+        self.socket = socket.socket(socket.AF_UNIX)
+        self.socket.settimeout(machine.patience(20))
+        self.socket.connect(str(paddock.directory / "run/control.sock"))
+        self.socket.sendall(json.dumps({"v": 1, **request}).encode() + b"\n")
+        self.lines = self.socket.makefile()
+
+    def next(self):
+        return json.loads(self.lines.readline())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lines.close()
+        self.socket.close()
+
+
+def events(paddock, *arguments):
+    return [json.loads(line) for line in paddock.cli("events", *arguments, "--json").stdout.splitlines()]
+
+
+def usage(paddock, tenant):
+    (found,) = json.loads(paddock.cli("usage", tenant, "--json").stdout)["tenants"]
+    return found["usage"]
+
+
+def as_tenant(paddock, tenant, *arguments):
+    """`paddock` as a tenant's user calls it: its output and exit status."""
+    def call():
+        done = subprocess.run([machine.BIN / "paddock", "--socket", paddock.directory / "run/control.sock", *arguments],
+                              capture_output=True, text=True, timeout=machine.patience(30))
+        return json.dumps([done.returncode, done.stdout, done.stderr])
+    return json.loads(process.as_user(paddock.tenants[tenant].account, call))
+
+
+def test_usage_counts_on_over_restarts_of_sandbox_and_supervisor(own_host):
+    host = own_host()
+    before = usage(host.paddock, "alice")
+    host.alice.run(BURN % 300)
+    machine.wait_for(lambda: usage(host.paddock, "alice")["requests"] == before["requests"] + 1, 10, "the request counts")
+    first = usage(host.paddock, "alice")
+    assert first["cpu_user_us"] + first["cpu_system_us"] - before["cpu_user_us"] - before["cpu_system_us"] >= 290_000
+    host.paddock.cli("kill", "alice")
+    host.alice.run(BURN % 300)
+    machine.wait_for(lambda: usage(host.paddock, "alice")["starts"] == first["starts"] + 1, 10, "the start counts")
+    host.paddock.stop()
+    host.paddock.start()
+    again = usage(host.paddock, "alice")
+    assert again["requests"] == before["requests"] + 2
+    assert again["cpu_user_us"] + again["cpu_system_us"] >= first["cpu_user_us"] + first["cpu_system_us"] + 290_000
+    by_minute = json.loads(host.paddock.cli("usage", "alice", "--by", "minute", "--json").stdout)["tenants"][0]
+    assert sum(sample["usage"]["requests"] for sample in by_minute["samples"]) == again["requests"]
+
+
+def test_usage_ranks(host):
+    host.bob.get("/hello.php").ok()
+    host.alice.run(BURN % 500)
+
+    def first():
+        report = json.loads(host.paddock.cli("usage", "--top", "cpu", "--json").stdout)
+        return [tenant["tenant"] for tenant in report["tenants"]][:1] == ["alice"]
+    machine.wait_for(first, 10, "alice is first")
+    table = host.paddock.cli("usage", "--top", "requests").stdout.splitlines()
+    assert table[0].startswith("TENANT") and {line.split()[0] for line in table[1:]} == {"alice", "bob"}
+
+
+def test_what_was_done_is_an_event_with_what_ran(host):
+    pending = host.alice.connect()
+    pending.request("POST", "/run.php?who", body=b"usleep(60000000); return 1;")
+    machine.wait_for(lambda: host.paddock.tenant_status("alice")["busy"] == 1, 10, "the request runs")
+    last = events(host.paddock)[-1]["id"]
+    host.paddock.cli("kill", "alice")
+    assert pending.getresponse().status == 503
+    pending.close()
+    kill = [event for event in events(host.paddock, "alice") if event["id"] > last and event["kind"] == "kill"]
+    assert len(kill) == 1 and kill[0]["actor"] == "uid 0"
+    snapshot = json.loads(kill[0]["snapshot"])
+    assert [request["uri"] for request in snapshot["requests"]] == ["/run.php?who"]
+    assert snapshot["process_count"] >= 2
+    assert "/run.php?who" in host.paddock.cli("events", "alice", "--snapshots").stdout
+
+
+def test_events_are_followed(host):
+    follower = subprocess.Popen([machine.BIN / "paddock", "--config", host.paddock.config, "events", "bob", "--follow"],
+                                stdout=subprocess.PIPE, text=True)
+    try:
+        host.paddock.cli("block", "alice", "--reason", "not bob's")
+        host.paddock.cli("unblock", "alice")
+        host.paddock.cli("block", "bob", "--reason", "for the \x1btest")
+        line = next(line for line in follower.stdout if "for the" in line)
+        assert line.split()[1:4] == ["bob", "block", "uid"] and "\\x1b" in line
+        host.paddock.cli("unblock", "bob")
+        assert next(line for line in follower.stdout if "unblock" in line)
+    finally:
+        follower.terminate()
+        rest = follower.stdout.read()
+        follower.wait()
+        follower.stdout.close()
+    assert "not bob's" not in rest
+
+
+def test_a_tenant_sees_itself_only(host):
+    host.paddock.cli("block", "bob", "--reason", "bob's secret")
+    host.paddock.cli("unblock", "bob")
+    host.alice.get("/hello.php").ok()
+    host.bob.get("/hello.php").ok()
+    status, out, _ = as_tenant(host.paddock, "alice", "events")
+    assert status == 0 and out and {line.split()[1] for line in out.splitlines()} == {"alice"}
+    status, out, _ = as_tenant(host.paddock, "alice", "usage", "--json")
+    assert status == 0 and [tenant["tenant"] for tenant in json.loads(out)["tenants"]] == ["alice"]
+    for arguments in (("events", "bob"), ("events", "bob", "--follow"), ("usage", "bob"), ("usage", "nobody")):
+        status, out, _ = as_tenant(host.paddock, "alice", *arguments)
+        assert status == 4 and out == "", arguments
+
+    def first_sample():
+        with Stream(host.paddock, command="samples") as stream:
+            return json.dumps(stream.next())
+    sample = json.loads(process.as_user(host.paddock.tenants["alice"].account, first_sample))
+    assert [tenant["tenant"] for tenant in sample["result"]["tenants"]] == ["alice"]
+
+
+def test_exit_codes(host):
+    for arguments, status in ((("usage", "nobody"), 5), (("events", "nobody"), 5), (("usage", "--since", "soon"), 2),
+                              (("events", "--since", "9999-01-01"), 2), (("usage", "--top", "luck"), 2),
+                              (("usage", "--limit", "0"), 2)):
+        done = host.paddock.cli(*arguments, check=False)
+        assert done.returncode == status and done.stdout == "" and done.stderr, (arguments, done)
+
+
+def test_live_samples(host):
+    host.alice.get("/hello.php").ok()
+    with Stream(host.paddock, command="samples", tenant="alice", period_ms=500) as stream:
+        def sample():
+            (tenant,) = stream.next()["result"]["tenants"]
+            return tenant
+        first = sample()
+        assert first["tenant"] == "alice" and first["workers"] >= 1
+        host.alice.run(BURN % 300)
+        for _ in range(20):
+            later = sample()
+            if later["total"]["requests"] > first["total"]["requests"]:
+                break
+        used = [value["total"]["cpu_user_us"] + value["total"]["cpu_system_us"] for value in (first, later)]
+        assert used[1] - used[0] >= 290_000
+
+
+def test_a_client_that_does_not_read_or_says_too_much_is_no_burden(host):
+    path = f"/proc/{host.paddock.supervisor.pid}/fd"
+    count = len(os.listdir(path))
+    with Stream(host.paddock, command="samples", period_ms=500) as talker:
+        talker.next()
+        talker.socket.sendall(b"{}\n")
+        with contextlib.suppress(ConnectionResetError):
+            while talker.lines.readline():
+                pass
+    silent = [Stream(host.paddock, command="events", follow=True) for _ in range(20)]
+    for number in range(3):
+        host.paddock.cli("block", "alice", "--reason", f"round {number} " + 500 * "x")
+        host.paddock.cli("unblock", "alice")
+    for stream in silent:
+        stream.__exit__()
+    machine.wait_for(lambda: len(os.listdir(path)) <= count, 5, "paddockd has closed them")
+
+
+def test_the_history_outlives_a_kill_of_the_supervisor(own_host):
+    """At most ten seconds are lost, the file opens clean, and what was durable is there."""
+    host = own_host()
+    host.alice.get("/hello.php").ok()
+    host.paddock.cli("block", "bob", "--reason", "durable")
+    time.sleep(machine.patience(0.1))
+    deadline = time.monotonic() + machine.patience(10) + 12
+    counted = 0
+    while counted == 0 and time.monotonic() < deadline:  # without asking for it: that would flush
+        rows = subprocess.run(["/usr/bin/python3", "-c", """
+import sqlite3, sys
+database = sqlite3.connect('file:' + sys.argv[1] + '?mode=ro', uri=True)
+print(database.execute("SELECT coalesce(sum(requests), 0) FROM totals JOIN tenants ON id = tenant WHERE name = 'alice'").fetchone()[0])
+""", str(host.paddock.directory / "state/history.db")], capture_output=True, text=True, check=True)
+        counted = int(rows.stdout)
+        time.sleep(0.2)
+    assert counted >= 1, "not on disk within ten seconds"
+    host.paddock.kill()
+    machine.wait_for(lambda: not host.paddock.sandbox(), 20, "the sandboxes have ended")
+    host.paddock.start()
+    assert usage(host.paddock, "alice")["requests"] >= counted
+    assert [event["text"] for event in events(host.paddock, "bob") if event["kind"] == "block"] == ["durable"]
+    assert not list((host.paddock.directory / "state").glob("*.corrupt-*"))
+    host.paddock.cli("unblock", "bob")
