@@ -65,6 +65,34 @@ std::string unblock(Tenant &tenant, const Request &) {
   return reply_to(tenant.unblock(), tenant);
 }
 
+// How long the kernel may take to end what was killed until that is told as a failure, and how soon its end
+// is noticed.
+constexpr auto kKillPatience = std::chrono::seconds(60);
+constexpr std::chrono::milliseconds kKillPeriod{5};
+
+// Answers once nothing is left of the run that was killed: who reads "stopped", or "blocked", can rely on it.
+Answer when_gone(Supervisor &supervisor, const Tenant &tenant, std::string reply) {
+  if (tenant.run() == nullptr) return {std::move(reply)};
+  const auto begin = Run::Clock::now();
+  const auto gone = [&supervisor, begin, name = tenant.settings().name, run = tenant.run()->started(),
+                     keeps = tenant.block_in_force() != nullptr]() -> Answer::Next {
+    const Tenant *const now = supervisor.find(name);
+    const auto elapsed = Run::Clock::now() - begin;
+    if (now != nullptr && now->run() != nullptr && now->run()->started() == run) {
+      if (elapsed < kKillPatience) return {};
+      return {control::error_reply(ErrorCode::kFailed, "killed, but some of " + name + " is still there: " +
+                                                           now->run()->cgroup().path())};
+    }
+    log::info(name + ": nothing is left after " +
+              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(elapsed).count()) + " ms");
+    if (now == nullptr)
+      return {control::ok_reply(
+          control::Action{name, keeps ? control::TenantState::kBlocked : control::TenantState::kStopped})};
+    return {action_reply(*now)};
+  };
+  return {{}, gone, kKillPeriod};
+}
+
 struct TenantCommand {
   Command command;
   std::string (*act)(Tenant &tenant, const Request &request);
@@ -150,7 +178,10 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
     log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by uid " +
               std::to_string(peer.uid) +
               (request->reason.empty() ? std::string() : ": " + log::quoted(request->reason)));
-    return {act(*tenant, *request)};
+    std::string reply = act(*tenant, *request);
+    if (command == Command::kKill || (command == Command::kBlock && tenant->block_in_force() != nullptr))
+      return when_gone(supervisor, *tenant, std::move(reply));
+    return {std::move(reply)};
   }
   switch (request->command) {
     case Command::kStatus:

@@ -74,6 +74,9 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
     if (!answer.more) return write(answer.line, [this] { read(); });
     more_ = std::move(answer.more);
     period_ = answer.period;
+    due_ = std::chrono::steady_clock::now();
+    streams_ = !answer.line.empty();
+    if (!streams_) return await_next();
     // It has no more to say: what it has sent, or sends, ends the stream, as its hanging up does.
     if (!input_.empty()) return close();
     socket_.async_wait(stream_protocol::socket::wait_read,
@@ -81,7 +84,6 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
                          const auto self = weak.lock();
                          if (self && self->socket_.is_open()) self->close();
                        });
-    due_ = std::chrono::steady_clock::now();
     write(answer.line, [this] { await_next(); });
   }
 
@@ -115,7 +117,9 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
       if (next.line.empty()) return self->await_next();
       self->write(next.line, [raw = self.get(), last = next.last] {
         if (last) return raw->close();
-        raw->await_next();
+        if (raw->streams_) return raw->await_next();
+        raw->more_ = nullptr;
+        raw->read();
       });
     });
   }
@@ -129,6 +133,7 @@ class ControlServer::Connection : public std::enable_shared_from_this<Connection
   std::function<Answer::Next()> more_;
   std::chrono::milliseconds period_{0};
   std::chrono::steady_clock::time_point due_;
+  bool streams_ = false;
 };
 
 ControlServer::ControlServer(boost::asio::io_context &io, std::string path, Handler handler)

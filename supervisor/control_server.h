@@ -24,15 +24,16 @@ struct Peer {
   std::vector<gid_t> groups;  // the primary one included
 };
 
-// What a request gets: a line (without its newline), and perhaps more of them.
+// What a request gets: a line (without its newline) now, one later, or one now and others later.
 struct Answer {
   struct Next {
     std::string line;   // empty: there is nothing to say now
     bool last = false;  // the connection ends after it
   };
 
-  std::string line;
-  // Asked each `period`, and not before the client's socket has taken the line before; empty: that was all.
+  std::string line;  // empty: the first that more() gives is the answer
+  // Asked each `period`, and not before the client's socket has taken the line before. Where there was a line
+  // before, it goes on until the client hangs up or says anything more.
   std::function<Next()> more;
   std::chrono::milliseconds period{0};
 };
