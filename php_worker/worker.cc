@@ -31,7 +31,7 @@ std::uint64_t monotonic_ns() {
 template <std::size_t N>
 void copy_text(char (&to)[N], std::string_view text) {
   const std::size_t size = std::min(text.size(), N - 1);
-  std::memcpy(to, text.data(), size);
+  if (size > 0) std::memcpy(to, text.data(), size);  // a param that is not there has no data() at all
   to[size] = '\0';
 }
 

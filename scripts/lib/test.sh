@@ -84,6 +84,12 @@ all_integration_tests() {
   else
     not_run integration 'integration tests' 'release was not built'
   fi
+  if [[ -v built[asan-ubsan] ]]; then
+    stage integration-asan 'integration tests, asan-ubsan' "$results/integration-asan.xml" \
+      integration_tests asan-ubsan "$results/integration-asan.xml" -m sanitizer || true
+  else
+    not_run integration-asan 'integration tests, asan-ubsan' 'asan-ubsan was not built'
+  fi
 }
 
 # One after the other: the VM interprets its instructions and would slow other tests past their patience.
