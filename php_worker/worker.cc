@@ -89,7 +89,8 @@ class Worker {
   int accept() {
     const int fd = ::accept4(context_.listen.get(), nullptr, nullptr, SOCK_CLOEXEC);
     if (fd >= 0) return fd;
-    switch (errno) {
+    const int failure = errno;
+    switch (failure) {
       case EAGAIN: {
         // Somebody who shares the socket has made it non-blocking.
         pollfd entry{context_.listen.get(), POLLIN, 0};
@@ -100,8 +101,10 @@ class Worker {
       case ECONNABORTED:
         break;
       default:
-        log_line("accept failed", std::strerror(errno));
-        ::usleep(50'000);  // EMFILE, ENOMEM: not for the CPU to spin on
+        log_line("accept failed", std::strerror(failure));
+        // EMFILE, ENOMEM: not for the CPU to spin on. EINVAL: shut down, and the supervisor replaces the
+        // socket when this idle sandbox has gone.
+        ::usleep(failure == EINVAL ? 900'000 : 50'000);
     }
     return -1;
   }

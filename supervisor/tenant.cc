@@ -1,6 +1,7 @@
 #include "supervisor/tenant.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -179,6 +180,7 @@ void Tenant::run_ended(const RunEnd &end) {
   const auto lived = Run::Clock::now() - run_->started();
   past_requests_ = requests();
   run_.reset();
+  replace_broken_socket();
   if (end.asked) {
     back_off_.reset();
     log::debug(settings_->name + ": the sandbox is gone");
@@ -192,6 +194,19 @@ void Tenant::run_ended(const RunEnd &end) {
   if (!end.was_ready || lived < kWorkedForAWhile) return fail_start(end.why);
   last_failure_ = end.why;
   become(State::kIdle);
+}
+
+// The sandbox shares the socket, so a process of the tenant can shut it down (shutdown(2)), and that is for
+// good.
+void Tenant::replace_broken_socket() {
+  pollfd entry{listener_.get(), 0, 0};
+  if (::poll(&entry, 1, 0) != 1 || (entry.revents & POLLHUP) == 0) return;
+  auto fresh = listen_at(socket_path_, config_->apache_gid);
+  if (!fresh) return log::error(settings_->name + ": its socket was shut down: " + fresh.error().message());
+  log::warning(settings_->name + ": its sandbox had shut its socket down; another is in its place");
+  listener_ = std::move(*fresh);
+  services_.gateway.remove(number_);
+  introduce_to_gateway();
 }
 
 void Tenant::fail_start(const std::string &why) {

@@ -87,6 +87,7 @@ class Tenant {
  private:
   Result<void> try_start();
   void run_ended(const RunEnd &end);
+  void replace_broken_socket();
   void fail_start(const std::string &why);
   void become(State state);
   void update_gateway();

@@ -1,7 +1,9 @@
 """Whatever dies comes back, and nothing that it left stays."""
 
 import concurrent.futures
+import ctypes
 import os
+import socket
 import threading
 import time
 
@@ -11,6 +13,7 @@ from harness import fastcgi, machine, process
 
 pytestmark = pytest.mark.sanitizer
 
+SYS_PIDFD_GETFD = 438
 PID = "return getmypid();"
 DIE = "posix_kill(getmypid(), %d); usleep(5000000); return 'survived';"
 
@@ -302,3 +305,34 @@ def test_under_load_with_everything_dying(own_host):
     failed = [status for bob, status in outcomes if not bob and status != 200]
     assert len(failed) <= 10, f"{len(failed)} of {len(outcomes)}: {sorted(set(failed))}"
     machine.wait_for(lambda: _single(host.paddock, "gateway") and _single(host.paddock, "zygote"), 15)
+
+
+def listening_socket(pid):
+    """A duplicate of the socket that a worker accepts on: what any process of the tenant could have."""
+    library = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    try:
+        for number, link in process.open_files(pid).items():
+            if not link.startswith("socket:"):
+                continue
+            fd = library.syscall(ctypes.c_long(SYS_PIDFD_GETFD), pidfd, int(number), 0)
+            assert fd >= 0, os.strerror(ctypes.get_errno())
+            found = socket.socket(fileno=fd)
+            if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                return found
+            found.close()
+    finally:
+        os.close(pidfd)
+    raise AssertionError(f"process {pid} listens nowhere")
+
+
+def test_a_socket_that_its_tenant_shut_down_is_replaced(own_host):
+    host = own_host()
+    host.alice.run(PID)
+    with listening_socket(host.paddock.workers("alice")[0]) as shared:
+        shared.shutdown(socket.SHUT_RDWR)
+    assert host.alice.get("/hello.php").status == 503
+    assert host.bob.get("/hello.php").ok().text == "hello\n"
+    host.paddock.cli("stop", "alice")
+    machine.wait_for(lambda: host.alice.get("/hello.php").status == 200, 10, "another socket is in its place")
+    assert "had shut its socket down" in host.paddock.log()
