@@ -130,9 +130,12 @@ def _instances(accounts):
 @contextlib.contextmanager
 def _apaches():
     with contextlib.ExitStack() as stack:
-        def make(paddock, **options):
-            """An Apache that serves every tenant of `paddock`, started; tenants' names are attributes of `sites`."""
-            apache = Apache(paddock.directory, **options)
+        def make(paddock, module=False, **options):
+            """An Apache that serves every tenant of `paddock`, started; tenants' names are attributes of `sites`.
+
+            `module`: through mod_paddock; otherwise through mod_proxy_fcgi.
+            """
+            apache = Apache(paddock.directory, paddock=paddock if module else None, **options)
             sockets = paddock.sockets()
             apache.sites = {name: apache.add_site(name, tenant.docroot, sockets[name])
                             for name, tenant in paddock.tenants.items() if name in sockets}
@@ -165,7 +168,7 @@ class Host:
         self.bob = apache.sites["bob"]
 
 
-def _host(make_paddock, make_apache, **options):
+def _host(make_paddock, make_apache, apache=None, **options):
     paddock = make_paddock(**options)
     for name in ("alice", "bob"):
         paddock.add_tenant(name)
@@ -175,7 +178,7 @@ def _host(make_paddock, make_apache, **options):
         paddock.cli("start", name)
         machine.wait_for(lambda name=name: paddock.keeper(name), 20, f"a sandbox of {name}")
     assert not paddock.settle()
-    return Host(paddock, make_apache(paddock))
+    return Host(paddock, make_apache(paddock, **(apache or {})))
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +186,13 @@ def host(accounts, nothing_left_by_the_module):
     """Two tenants, alice and bob, for a whole module; no test may leave the instance other than it found it."""
     with _instances(accounts) as paddocks, _apaches() as apaches:
         yield _host(paddocks, apaches)
+
+
+@pytest.fixture(scope="module")
+def module_host(accounts, nothing_left_by_the_module):
+    """The same with mod_paddock in Apache."""
+    with _instances(accounts) as paddocks, _apaches() as apaches:
+        yield _host(paddocks, apaches, apache={"module": True})
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from . import machine, process
 from .web import Site
 
 PROGRAM = "/usr/sbin/apache2"
+MODULE = machine.BIN / "mod_paddock.so"
 MODULES = "/usr/lib/apache2/modules"
 _LOADED = ("mpm_event", "authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite",
            "proxy", "proxy_fcgi")
@@ -70,6 +71,17 @@ HANDLER = """\
 """
 
 
+# The same with mod_paddock.
+MODULE_HANDLER = """\
+  PaddockTenant {tenant}
+"""
+_MODULE = """\
+LoadModule paddock_module {module}
+PaddockConfig {config}
+AsyncRequestWorkerFactor 100
+"""
+
+
 @dataclasses.dataclass
 class _Site:
     tenant: str
@@ -79,16 +91,20 @@ class _Site:
 
 
 class Apache:
-    def __init__(self, directory, user="www-data", servers=2, threads=25):
+    def __init__(self, directory, user="www-data", servers=2, threads=25, paddock=None, main=""):
+        """`paddock`: speak to that instance through mod_paddock; `main`: lines for the server's config."""
         self.directory = pathlib.Path(directory)
         self.user = user
         self.servers = servers
         self.threads = threads
+        self.main = main
+        self.paddock = paddock
         self.process = None
         self._sites = []
 
-    def add_site(self, tenant, docroot, socket, handler=HANDLER):
+    def add_site(self, tenant, docroot, socket, handler=None):
         site = Site(0)
+        handler = handler or (MODULE_HANDLER if self.paddock else HANDLER)
         self._sites.append(_Site(tenant, docroot, handler.format(socket=socket, tenant=tenant), site))
         return site
 
@@ -97,6 +113,9 @@ class Apache:
         text = _MAIN.format(directory=self.directory, user=self.user, group=self.user, modules=modules,
                             servers=self.servers, threads=self.threads, workers=self.servers * self.threads,
                             timeout=int(machine.patience(60)))
+        if self.paddock:
+            text += _MODULE.format(module=MODULE, config=self.paddock.config)
+        text += self.main
         for entry in self._sites:
             text += _SITE.format(port=entry.site.port, docroot=entry.docroot, handler=entry.handler)
         (self.directory / "apache.conf").write_text(text)
@@ -112,7 +131,7 @@ class Apache:
                     [PROGRAM, "-f", str(self.directory / "apache.conf"), "-DFOREGROUND"],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                     preexec_fn=process.end_with_parent,
-                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+                    env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._sanitizer()})
             machine.wait_for(lambda: self.process.poll() is not None or self._answers(), 20,
                              "Apache answers or has ended")
             if self.process.poll() is None:
@@ -123,6 +142,14 @@ class Apache:
                 raise RuntimeError(f"Apache did not start:\n{output}")
         raise RuntimeError("Apache found no free port in five attempts")
 
+    def _sanitizer(self):
+        """httpd itself is not instrumented: the runtime must be there before it."""
+        if not (self.paddock and machine.sanitized()):
+            return {}
+        library = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+        return {"LD_PRELOAD": library.stdout.strip(),
+                "ASAN_OPTIONS": "detect_leaks=0:detect_odr_violation=0"}
+
     def _answers(self):
         try:
             for entry in self._sites:
@@ -131,10 +158,21 @@ class Apache:
             return False
         return True
 
-    def stop(self):
+    def graceful(self):
+        """SIGUSR1: children end when they have answered what they have, others take their place."""
+        self.process.send_signal(signal.SIGUSR1)
+
+    def error_log(self):
+        return (self.directory / "apache-error.log").read_text(errors="replace")
+
+    def children(self):
+        return process.children_of(self.process.pid)
+
+    def stop(self, graceful=False):
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
+        # SIGWINCH is httpd's graceful stop.
+        self.process.send_signal(signal.SIGWINCH if graceful else signal.SIGTERM)
         try:
             self.process.wait(machine.patience(20))
         finally:

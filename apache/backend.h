@@ -1,0 +1,74 @@
+// The web server's side of one FastCGI request on a non-blocking Unix socket. It never waits: who calls
+// next() learns what to wait for. Everything that comes from the other end is a tenant's and may be anything.
+#pragma once
+
+#include <poll.h>
+#include <sys/un.h>
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "apache/body.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "protocols/fastcgi/record.h"
+
+namespace paddock::apache {
+
+class Backend {
+ public:
+  enum class Event : std::uint8_t {
+    kWait,    // nothing to do until poll(2) reports one of wanted() on fd()
+    kOutput,  // data() is a piece of the answer
+    kError,   // data() is a piece of what went to standard error
+    kEnd,     // the answer is complete; application_status() and protocol_status() hold
+    kBroken,  // problem() says what the other end did
+  };
+
+  // Connects; EAGAIN: the socket's backlog is full.
+  [[nodiscard]] Result<void> connect(const sockaddr_un &address);
+  // `head` is everything up to and including the empty PARAMS record. `body` must outlive the request.
+  void start(std::string head, Body &body);
+  // Sends and receives what can be without waiting. data() holds until the next call.
+  Event next();
+  // Tells the other end that nobody wants the answer, as far as that can be sent at once, and closes.
+  void abort();
+  void close() { fd_.reset(); }
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] short wanted() const {
+    return static_cast<short>(POLLIN | (sent_ < unsent_.size() || !all_queued_ ? POLLOUT : 0));
+  }
+  [[nodiscard]] std::span<const char> data() const { return data_; }
+  [[nodiscard]] std::string_view problem() const { return problem_; }
+  [[nodiscard]] std::uint8_t protocol_status() const { return protocol_status_; }
+  // Bytes of the other end that have come so far.
+  [[nodiscard]] std::uint64_t received() const { return received_; }
+
+  static constexpr std::uint16_t kRequestId = 1;
+
+ private:
+  bool send();
+  Event take(const fastcgi::Fragment &fragment);
+  Event broken(std::string_view what);
+
+  UniqueFd fd_;
+  Body *body_ = nullptr;
+  std::string unsent_;
+  std::size_t sent_ = 0;     // of unsent_
+  bool all_queued_ = false;  // the body's end is in unsent_
+  bool deaf_ = false;        // the other end reads no more; it may still answer
+  fastcgi::RecordReader reader_;
+  std::span<const std::uint8_t> rest_;
+  std::span<const char> data_;
+  std::string_view problem_;
+  std::string end_;  // END_REQUEST's body
+  unsigned foreign_records_ = 0;
+  std::uint8_t protocol_status_ = 0;
+  std::uint64_t received_ = 0;
+  // Not zeroed: most answers touch only its start.
+  std::uint8_t input_[16 * 1024];
+};
+
+}  // namespace paddock::apache
