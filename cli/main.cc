@@ -6,6 +6,7 @@
 #include "cli/check.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
+#include "cli/import_fpm.h"
 #include "cli/status.h"
 #include "cli/text.h"
 #include "cli/usage.h"
@@ -30,6 +31,7 @@ struct Arguments {
   cli::VhostOptions vhost;
   cli::UsageOptions usage;
   cli::EventsOptions events;
+  cli::ImportOptions import;
 };
 
 class Commands {
@@ -62,6 +64,16 @@ ExitStatus block(const cli::Session &session, const Arguments &arguments) {
     if (*request.until <= now) return session.fail(ExitStatus::kUsage, "--until: this time has passed");
   }
   return cli::act(session, request);
+}
+
+void add_import(Commands &commands, const cli::Session &session, Arguments &arguments) {
+  CLI::App *import = commands.add("import", "Write tenants and plans from another server's configuration",
+                                  [&] { return cli::import_fpm(session, arguments.import); });
+  import->add_option("kind", "fpm")->required()->check(CLI::IsMember({"fpm"}));
+  import->add_option("source", arguments.import.source, "PHP-FPM's pool.d, or one file")->required();
+  import->add_option("--output", arguments.import.directory,
+                     "Directory for the files, one a tenant; else all goes to standard output");
+  import->add_flag("--replace", arguments.import.replace, "Write over files that exist");
 }
 
 void add_commands(Commands &commands, const cli::Session &session, Arguments &arguments) {
@@ -113,6 +125,7 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
       ->capture_default_str();
   vhost->add_option("--name", arguments.vhost.name, "Host name: print a whole virtual host");
   vhost->add_option("--docroot", arguments.vhost.docroot, "Its document root");
+  add_import(commands, session, arguments);
 }
 
 void add_book_commands(Commands &commands, const cli::Session &session, Arguments &arguments) {
