@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 #include "base/file.h"
@@ -53,6 +54,32 @@ std::optional<std::string> find_file(const std::string &directory, std::string_v
 
 bool exists(const std::string &path) {
   return ::access(path.c_str(), F_OK) == 0;
+}
+
+// The files below `directory` that hand PHP to a socket and whose AllowOverride would have Apache fail on
+// php_value.
+std::vector<std::string> sites_without_nonfatal(const std::string &directory) {
+  std::vector<std::string> found;
+  std::error_code failed;
+  for (std::filesystem::directory_iterator entry(directory, failed), last; !failed && entry != last;
+       entry.increment(failed)) {
+    std::ifstream in(entry->path());
+    bool sockets = false;
+    bool fatal = false;
+    for (std::string line; std::getline(in, line);) {
+      std::transform(line.begin(), line.end(), line.begin(),
+                     [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+      line.erase(0, line.find_first_not_of(" \t"));
+      if (line.find("|fcgi://") != std::string::npos) sockets = true;
+      if (line.starts_with("allowoverride ") && line.find("none") == std::string::npos &&
+          line.find("nonfatal=unknown") == std::string::npos &&
+          line.find("nonfatal=all") == std::string::npos)
+        fatal = true;
+    }
+    if (sockets && fatal) found.push_back(entry->path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
 }
 
 std::string octal(mode_t mode) {
@@ -143,6 +170,10 @@ void check_apache(const std::string &root, Findings &findings) {
     doubtful(findings, "apache",
              "mod_php is enabled: what no vhost hands to Paddock runs inside Apache, as Apache",
              "a2dismod it");
+  for (const std::string &site : sites_without_nonfatal(root + "/etc/apache2/sites-enabled"))
+    doubtful(findings, "apache",
+             site + ": AllowOverride without Nonfatal=Unknown: Apache answers 500 to php_value in .htaccess",
+             "add Nonfatal=Unknown to it (docs/htaccess.md)");
   if (findings.size() == before) good(findings, "apache", "proxy_fcgi is enabled");
 }
 

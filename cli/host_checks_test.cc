@@ -128,6 +128,21 @@ TEST_CASE("PHP and Apache") {
   CHECK(has(findings, FindingSeverity::kWarning, "not enabled: proxy_fcgi"));
   CHECK(has(findings, FindingSeverity::kWarning, "prefork"));
   CHECK(has(findings, FindingSeverity::kWarning, "mod_php"));
+
+  const Directory sites;
+  sites.write("usr/sbin/apache2");
+  for (const char *module : {"proxy", "proxy_fcgi"})
+    sites.write(std::string("etc/apache2/mods-enabled/") + module + ".load");
+  const std::string handler = "SetHandler \"proxy:unix:/run/x.sock|fcgi://alice\"\n";
+  sites.write("etc/apache2/sites-enabled/alice.conf", handler + "  AllowOverride All Nonfatal=Unknown\n");
+  sites.write("etc/apache2/sites-enabled/static.conf", "AllowOverride All\n");
+  sites.write("etc/apache2/sites-enabled/none.conf", handler + "AllowOverride None\n");
+  findings.clear();
+  check_apache(sites.path, findings);
+  CHECK(all_fine(findings));
+  sites.write("etc/apache2/sites-enabled/bob.conf", handler + "\tallowoverride all\n");
+  check_apache(sites.path, findings);
+  CHECK(has(findings, FindingSeverity::kWarning, "bob.conf: AllowOverride without Nonfatal=Unknown"));
 }
 
 TEST_CASE("owners and modes") {

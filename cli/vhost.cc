@@ -97,8 +97,9 @@ std::string apache_lines(const VhostOptions &options, const control::Socket &soc
         << "        # Apache reads static files as itself: a link must not lead it into another user's "
            "home.\n"
         << "        Options SymLinksIfOwnerMatch\n"
+        << "        # Nonfatal=Unknown: Paddock reads php_value in .htaccess, Apache does not know it.\n"
         << "        AllowOverride AuthConfig FileInfo Indexes Limit "
-           "Options=Indexes,MultiViews,SymLinksIfOwnerMatch\n"
+           "Options=Indexes,MultiViews,SymLinksIfOwnerMatch Nonfatal=Unknown\n"
         << "        DirectoryIndex index.php index.html\n"
         << "    </Directory>\n";
   out << apache_handler(options.tenant, socket, "    ") << "</VirtualHost>\n";

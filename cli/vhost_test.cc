@@ -36,6 +36,7 @@ TEST_CASE("a whole virtual host") {
       has(lines,
           "<VirtualHost *:80>\n    ServerName example.org\n    DocumentRoot \"/home/alice/public html\"\n"));
   CHECK(has(lines, "        Options SymLinksIfOwnerMatch\n"));
+  CHECK(has(lines, " Nonfatal=Unknown\n"));
   CHECK(has(lines, "</VirtualHost>\n"));
   const std::string nginx = vhost_lines({"alice", "nginx", "example.org", "/home/alice/www"}, kSocket);
   CHECK(has(nginx, "    server_name example.org;\n    root \"/home/alice/www\";\n"));

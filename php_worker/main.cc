@@ -80,6 +80,8 @@ int main(int argc, char **argv) {
   serve_command
       ->add_option("--ini-from-web", serve.ini_from_web, "PHP_VALUE from the web server: none, value, admin")
       ->check(CLI::IsMember({"none", "value", "admin"}));
+  serve_command->add_flag("--htaccess,!--no-htaccess", serve.serving.htaccess,
+                          "Obey php_value in .htaccess files (default: yes)");
   CLI11_PARSE(app, argc, argv);
 
   if (*zygote_command) return report(run_zygote(zygote));

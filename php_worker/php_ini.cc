@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "php_worker/htaccess_settings.h"
 #include "php_worker/php_headers.h"
 #include "php_worker/sapi.h"
 #include "php_worker/user_ini.h"
@@ -87,6 +88,7 @@ std::vector<std::string> apply_plan(const std::vector<zygote_link::IniEntry> &in
 
 void apply_request_ini(const Params &params, const char *script) {
   apply_user_ini(params.find("DOCUMENT_ROOT"), script);
+  apply_htaccess();
   if (from_web == zygote_link::IniFromWeb::kNone) return;
   // The admin's first: what it sets, PHP_VALUE cannot change back.
   if (from_web == zygote_link::IniFromWeb::kAdmin)

@@ -5,7 +5,8 @@
 
 namespace paddock::php_worker {
 
-// Before php_request_startup(), within zend_try: .user.ini (user_ini.h), then PHP_VALUE and PHP_ADMIN_VALUE
+// Before php_request_startup(), within zend_try: .user.ini (user_ini.h), .htaccess
+// (htaccess_settings.h), then PHP_VALUE and PHP_ADMIN_VALUE
 // as far as the plan allows.
 // Whatever is set is undone by php_request_shutdown(). Entries that the plan has set as admin stay.
 void apply_request_ini(const Params &params, const char *script);

@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "base/file.h"
+#include "php_worker/htaccess_settings.h"
 #include "php_worker/php_headers.h"
 #include "php_worker/php_ini.h"
 #include "php_worker/response_headers.h"
@@ -29,6 +30,7 @@ SapiRequest request;
 void (*import_process_environment)(zval *array) = nullptr;
 std::string ini_entries;
 std::string ini_dir;
+zygote_link::Serving how_to_serve;
 
 void client_has_gone() {
   php_handle_aborted_connection();
@@ -211,7 +213,9 @@ void run_php(const char *path) {
   zend_first_try {
     fill_request_info(path);
     apply_request_ini(*request.params, path);
-    if (php_request_startup() == SUCCESS) {
+    if (!module_settings().engine) {
+      request.engine_off = true;
+    } else if (php_request_startup() == SUCCESS) {
       // Half a form must not be acted upon. Who sent it is gone, or tells lies about its length.
       if (!request.connection->problem().empty()) {
         SG(sapi_headers).http_response_code = 400;
@@ -230,12 +234,41 @@ void run_php(const char *path) {
   }
   zend_end_try();
   zend_first_try {
-    php_request_shutdown(nullptr);
+    // No request was started that could be shut down: only the ini entries are put back.
+    if (request.engine_off) {
+      zend_ini_deactivate();
+    } else {
+      php_request_shutdown(nullptr);
+    }
   }
   zend_end_try();
 }
 
+// False: answered.
+bool htaccess_allows(Connection &connection, const Params &params, const char *path) {
+  switch (how_to_serve.htaccess ? read_htaccess(params, path) : HtaccessVerdict::kServe) {
+    case HtaccessVerdict::kServe:
+      return true;
+    case HtaccessVerdict::kForbidden:
+      answer_plainly(connection, "403 Forbidden", "Access denied.\n");
+      return false;
+    case HtaccessVerdict::kBroken:
+      answer_plainly(connection, "500 Internal Server Error",
+                     "The configuration of this site has an error; the site's log says where.\n");
+      return false;
+  }
+  return false;
+}
+
 }  // namespace
+
+void set_serving(const zygote_link::Serving &serving) {
+  how_to_serve = serving;
+}
+
+const zygote_link::Serving &serving() {
+  return how_to_serve;
+}
 
 SapiRequest *current_request() {
   return request.connection == nullptr ? nullptr : &request;
@@ -333,6 +366,7 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
     answer_plainly(connection, "403 Forbidden", "Access denied.\n");
     return;
   }
+  if (!htaccess_allows(connection, params, script.path)) return;
   script_found(script.path);
   request.connection = &connection;
   request.params = &params;
@@ -340,7 +374,13 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
   request.content_length = content_length;
   request.body_read = 0;
   request.input_closed = false;
+  request.engine_off = false;
   run_php(script.path);
+  // mod_php steps aside, and Apache then sends the script's source.
+  if (request.engine_off) {
+    log_line("Access denied: PHP's engine is switched off here", script.path);
+    answer_plainly(connection, "403 Forbidden", "Access denied.\n");
+  }
   connection.finish();
   if (!connection.problem().empty()) {
     log_line("broken request", connection.problem());

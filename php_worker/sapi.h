@@ -32,6 +32,9 @@ struct PhpOptions {
 [[nodiscard]] std::vector<std::string> apply_plan(const std::vector<zygote_link::IniEntry> &ini,
                                                   zygote_link::IniFromWeb ini_from_web);
 
+// Before the first worker too.
+void set_serving(const zygote_link::Serving &serving);
+
 // In a worker, after the fork: random numbers of its own (the zygote's would be everybody's), signals as PHP
 // wants them for a process that serves request after request.
 void prepare_worker_php();

@@ -29,7 +29,15 @@ PHP_INI_MH(on_limit_extensions) {
   return SUCCESS;
 }
 
+// mod_php's switch, which sites set by php_flag.
+PHP_INI_MH(on_engine) {
+  (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
+  settings.engine = zend_ini_parse_bool(new_value);
+  return SUCCESS;
+}
+
 PHP_INI_BEGIN()
+PHP_INI_ENTRY("engine", "1", PHP_INI_ALL, on_engine)
 PHP_INI_ENTRY("cgi.fix_pathinfo", "1", PHP_INI_SYSTEM, on_fix_pathinfo)
 PHP_INI_ENTRY("paddock.limit_extensions", ".php .phar", PHP_INI_SYSTEM, on_limit_extensions)
 PHP_INI_END()

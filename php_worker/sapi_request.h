@@ -5,6 +5,7 @@
 
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
+#include "protocols/zygote_link/zygote_link.h"
 
 namespace paddock::php_worker {
 
@@ -13,6 +14,7 @@ struct SapiRequest {
   Params *params = nullptr;
   struct stat script_status {};
   bool input_closed = false;  // PHP's own draining of a body that no script wanted is not to wait for it
+  bool engine_off = false;    // php_flag engine off: the script is not run
   std::int64_t content_length = -1;  // -1: not told (a chunked body)
   std::int64_t body_read = 0;
 };
@@ -20,9 +22,13 @@ struct SapiRequest {
 // Null outside of a request.
 SapiRequest *current_request();
 
+// How the tenant's requests are served.
+const zygote_link::Serving &serving();
+
 // fastcgi_finish_request() and its kin, and the module's ini entries (sapi_module.cc).
 struct ModuleSettings {
   bool fix_pathinfo = true;
+  bool engine = true;
   const char *limit_extensions = "";
 };
 const ModuleSettings &module_settings();

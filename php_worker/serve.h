@@ -22,6 +22,7 @@ struct ServeOptions {
   std::uint32_t requests_per_worker = 0;
   std::vector<std::pair<std::string, std::string>> ini;
   std::vector<zygote_link::IniEntry> plan_ini;
+  zygote_link::Serving serving;
 };
 
 // Until SIGTERM, SIGINT or SIGQUIT. Makes the socket (mode by the umask; one left over by a process that is

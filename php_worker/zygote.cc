@@ -88,6 +88,7 @@ int keeper_entry(void *argument) {
     [[maybe_unused]] const auto told = options.link.send(keeper_link::Failed{error.attempt, error.code});
     return 1;
   }
+  set_serving(spawn.serving);
   options.refused_ini = apply_plan(spawn.ini, checked(spawn.ini_from_web));
   return run_keeper(std::move(options));
 }

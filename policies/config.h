@@ -63,6 +63,11 @@ struct Limits {
   std::vector<IoLimit> io;
 };
 
+// How a tenant's requests are served, beyond ini entries.
+struct Serving {
+  bool htaccess = true;  // php_value and its kin in .htaccess files are obeyed
+};
+
 struct Plan {
   std::string name;
   Location where;
@@ -77,6 +82,7 @@ struct Plan {
   std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   IniFromWeb ini_from_web = IniFromWeb::kValue;
+  Serving serving;
   std::vector<IniEntry> ini;
   std::vector<std::string> environment;  // NAME=value
   std::vector<Bind> binds;

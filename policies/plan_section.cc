@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "policies/serving_section.h"
 #include "policies/units.h"
 
 namespace paddock::policies {
@@ -115,6 +116,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);
   if (const auto from_web = section.choice("ini_from_web", {"none", "value", "admin"}))
     plan.ini_from_web = static_cast<IniFromWeb>(*from_web);
+  read_serving(section, plan.serving);
   read_limits(section, machine, plan.limits);
   read_ini(section, plan.ini);
   read_environment(section, plan.environment);

@@ -43,6 +43,7 @@ zygote_link::Spawn Run::spawn_message(std::uint32_t number, const policies::Tena
   spawn.requests_per_worker = plan.requests_per_worker;
   spawn.tmp_bytes = plan.tmp_bytes;
   spawn.ini_from_web = static_cast<zygote_link::IniFromWeb>(plan.ini_from_web);
+  spawn.serving.htaccess = plan.serving.htaccess;
   for (const auto *entries : {&plan.ini, &tenant.ini})
     for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
   append(spawn.environment, plan.environment);

@@ -42,6 +42,16 @@ struct Bind {
 // What PHP_VALUE and PHP_ADMIN_VALUE from the web server may do.
 enum class IniFromWeb : std::uint8_t { kNone = 0, kValue = 1, kAdmin = 2 };
 
+// How the tenant's requests are served, beyond ini entries.
+struct Serving {
+  bool htaccess = true;  // php_value and its kin in .htaccess files are obeyed
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(htaccess);
+  }
+};
+
 // The descriptors of a Spawn, in this order. The bind trees follow, one for each entry of Spawn::binds.
 enum SpawnFd : std::size_t {
   kListen = 0,      // the tenant's listening socket, SOCK_STREAM
@@ -69,6 +79,7 @@ struct Spawn {
   std::uint32_t requests_per_worker = 0;  // a worker is replaced after as many; 0: never
   std::uint64_t tmp_bytes = 0;            // size of the view's /tmp
   IniFromWeb ini_from_web = IniFromWeb::kValue;
+  Serving serving;
   std::vector<IniEntry> ini;
   std::vector<std::string> environment;  // NAME=value, for PHP's getenv()
   std::vector<Bind> binds;
@@ -86,6 +97,7 @@ struct Spawn {
     io(requests_per_worker);
     io(tmp_bytes);
     io(ini_from_web);
+    io(serving);
     io(ini);
     io(environment);
     io(binds);

@@ -51,7 +51,7 @@ Listen 127.0.0.1:{port}
   ServerName localhost:{port}
   DocumentRoot {docroot}
   <Directory {docroot}>
-    AllowOverride All
+    AllowOverride All Nonfatal=Unknown
     Options FollowSymLinks
     Require all granted
     DirectoryIndex index.php index.html
