@@ -44,6 +44,15 @@ bool is_php_handler(const char *handler) {
          std::strcmp(handler, "php-script") == 0;
 }
 
+// `SetHandler none`: core leaves r->handler alone then, as if nothing had been said.
+bool handler_is_none(request_rec *r) {
+  const auto *core = static_cast<const core_dir_config *>(ap_get_core_module_config(r->per_dir_config));
+  const char *handler = core->handler;
+  const char *error = nullptr;
+  if (core->expr_handler != nullptr) handler = ap_expr_str_exec(r, core->expr_handler, &error);
+  return handler != nullptr && ::strcasecmp(handler, "none") == 0;
+}
+
 // Fixups, after core's: whose file is it? In a hook and not in the handler, so that mod_negotiation finds it.
 int choose_handler(request_rec *r) {
   const DirSettings &settings = dir_settings(r);
@@ -51,12 +60,12 @@ int choose_handler(request_rec *r) {
     return DECLINED;
   if (r->handler != nullptr) {
     if (!is_php_handler(r->handler)) return DECLINED;
+  } else if (r->content_type != nullptr && is_php_handler(r->content_type)) {
+    // AddType application/x-httpd-php: a handler by another name.
   } else if (!is_script(r, settings)) {
     return DECLINED;
-  } else if (const auto *core =
-                 static_cast<const core_dir_config *>(ap_get_core_module_config(r->per_dir_config));
-             core->handler != nullptr && ::strcasecmp(core->handler, "none") == 0) {
-    return DECLINED;  // SetHandler none
+  } else if (handler_is_none(r)) {
+    return DECLINED;
   }
   if (engine_is_off(settings.php)) return DECLINED;
   r->handler = kHandler;
@@ -111,6 +120,8 @@ int handle(request_rec *r) {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "paddock: there is no config of Paddock");
     return HTTP_SERVICE_UNAVAILABLE;
   }
+  // Whatever AddType says, what PHP sends decides.
+  r->content_type = nullptr;
   const Binding binding = bind(r, *host);
   if (binding.tenant == nullptr) {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "paddock: %s", binding.why);

@@ -27,9 +27,14 @@ bool added = false;
 
 // With the config's pool, before this module is unloaded: httpd's list would point into nothing.
 apr_status_t remove_names(void *) {
-  if (added)
-    for (Name &name : names) ap_remove_loaded_module(&name.stand_in);
+  if (!added) return APR_SUCCESS;
   added = false;
+  // Backwards, since httpd numbers modules in the order of their coming.
+  for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    ap_remove_loaded_module(&name->stand_in);
+    name->stand_in.next =
+        nullptr;  // left by httpd where another module has come since; it would not be added again
+  }
   return APR_SUCCESS;
 }
 

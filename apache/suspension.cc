@@ -52,7 +52,7 @@ class Orphan {
   void run();
 
  private:
-  enum class Phase : std::uint8_t { kAnswer, kFlush, kIdle, kInput, kLinger, kGrave };
+  enum class Phase : std::uint8_t { kAnswer, kFlush, kIdle, kInput, kLastWords, kLinger, kGrave };
 
   // Each of these is the last thing that is done to the object: another thread may have it already.
   void await_answer();
@@ -115,6 +115,9 @@ void Orphan::run() {
     case Phase::kIdle:
     case Phase::kInput:
       return woken_ == Woken::kTimeout ? linger() : process();
+    case Phase::kLastWords:
+      if (woken_ == Woken::kTimeout) c_->aborted = 1;
+      return linger();
     case Phase::kLinger:
       return woken_ == Woken::kTimeout ? bury() : drain();
     case Phase::kGrave:
@@ -176,9 +179,10 @@ void Orphan::process() {
 
 void Orphan::linger() {
   c_->cs->state = CONN_STATE_LINGER;
+  // What closing would flush, it would wait for.
+  if (c_->data_in_output_filters != 0 && write_quietly(c_) && c_->data_in_output_filters != 0)
+    return await_client(Phase::kLastWords, EPOLLOUT, kLingerTime);
   lingers_until_ = Waiter::Clock::now() + kLingerTime;
-  // What is not written by now stays unwritten: a flush would wait for the client.
-  if (c_->data_in_output_filters != 0) c_->aborted = 1;
   if (ap_start_lingering_close(c_) != 0) return bury();
   apr_socket_timeout_set(ap_get_conn_socket(c_), 0);
   drain();

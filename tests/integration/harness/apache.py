@@ -159,8 +159,13 @@ class Apache:
         return True
 
     def graceful(self):
-        """SIGUSR1: children end when they have answered what they have, others take their place."""
+        """SIGUSR1: children end when they have answered what they have, others take their place; returns when it has."""
+        def resumed():
+            return self.error_log().count("resuming normal operations")
+
+        before = resumed()
         self.process.send_signal(signal.SIGUSR1)
+        machine.wait_for(lambda: resumed() > before, 10, "Apache has restarted gracefully")
 
     def error_log(self):
         return (self.directory / "apache-error.log").read_text(errors="replace")
