@@ -67,7 +67,6 @@ int choose_handler(request_rec *r) {
   } else if (handler_is_none(r)) {
     return DECLINED;
   }
-  if (engine_is_off(settings.php)) return DECLINED;
   r->handler = kHandler;
   return DECLINED;
 }
@@ -116,6 +115,12 @@ int handle(request_rec *r) {
   if (r->finfo.filetype != APR_REG) return HTTP_NOT_FOUND;
   if (r->used_path_info == AP_REQ_REJECT_PATH_INFO && r->path_info != nullptr && *r->path_info != '\0')
     return HTTP_NOT_FOUND;
+  // mod_php steps aside, and Apache then sends the script's source.
+  if (engine_is_off(dir_settings(r).php)) {
+    ap_log_rerror(APLOG_MARK, APLOG_INFO, 0, r, "paddock: PHP's engine is switched off here: %s",
+                  r->filename);
+    return HTTP_FORBIDDEN;
+  }
   if (host == nullptr) {
     ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "paddock: there is no config of Paddock");
     return HTTP_SERVICE_UNAVAILABLE;

@@ -39,6 +39,9 @@ class Connection {
   // Until the params are complete; waits kParamsPatience at most.
   Arrival read_request();
   [[nodiscard]] std::span<const std::uint8_t> params() const { return assembler_.params(); }
+  // What the web server's module has read for this request (protocols/fastcgi/settings.h), if there is one.
+  [[nodiscard]] bool has_settings() const { return assembler_.has_settings(); }
+  [[nodiscard]] std::span<const std::uint8_t> settings() const { return assembler_.settings(); }
 
   // Fills `to` with the body's next bytes; fewer than asked only at its end, whatever the reason (problem()).
   std::size_t read_body(char *to, std::size_t size);

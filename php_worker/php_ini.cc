@@ -11,6 +11,7 @@
 #include "php_worker/php_headers.h"
 #include "php_worker/sapi.h"
 #include "php_worker/user_ini.h"
+#include "php_worker/web_settings.h"
 
 #if PHP_VERSION_ID >= 80200
 #include <ext/random/php_random.h>
@@ -86,9 +87,20 @@ std::vector<std::string> apply_plan(const std::vector<zygote_link::IniEntry> &in
   return refused;
 }
 
+bool set_for_request(std::string_view name, std::string_view value, bool admin, bool htaccess) {
+  if (locked_names().contains(name)) return false;
+  zend_string *key = zend_string_init(name.data(), name.size(), false);
+  const auto result =
+      zend_alter_ini_entry_chars(key, value.data(), value.size(), admin ? PHP_INI_SYSTEM : PHP_INI_PERDIR,
+                                 htaccess ? PHP_INI_STAGE_HTACCESS : PHP_INI_STAGE_ACTIVATE);
+  zend_string_release(key);
+  return result == SUCCESS;
+}
+
 void apply_request_ini(const Params &params, const char *script) {
   apply_user_ini(params.find("DOCUMENT_ROOT"), script);
   apply_htaccess();
+  apply_web_settings();
   if (from_web == zygote_link::IniFromWeb::kNone) return;
   // The admin's first: what it sets, PHP_VALUE cannot change back.
   if (from_web == zygote_link::IniFromWeb::kAdmin)

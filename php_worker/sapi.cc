@@ -20,6 +20,7 @@
 #include "php_worker/sapi_module.h"
 #include "php_worker/sapi_request.h"
 #include "php_worker/script_path.h"
+#include "php_worker/web_settings.h"
 
 // PHP leaves a failed request by longjmp(3), over every frame between the failure and zend_try: the callbacks
 // below, and serve_request(), hold nothing that has a destructor across a call into PHP.
@@ -366,7 +367,17 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
     answer_plainly(connection, "403 Forbidden", "Access denied.\n");
     return;
   }
-  if (!htaccess_allows(connection, params, script.path)) return;
+  // The module of Apache that sends settings has read the .htaccess files as well.
+  if (!hold_web_settings(connection.settings())) {
+    log_line("bad request", "malformed settings");
+    answer_plainly(connection, "400 Bad Request", "Bad request.\n");
+    return;
+  }
+  if (connection.has_settings()) {
+    forget_htaccess();
+  } else if (!htaccess_allows(connection, params, script.path)) {
+    return;
+  }
   script_found(script.path);
   request.connection = &connection;
   request.params = &params;

@@ -6,6 +6,7 @@
 #include "protocols/fastcgi/params.h"
 #include "protocols/fastcgi/record.h"
 #include "protocols/fastcgi/request_assembler.h"
+#include "protocols/fastcgi/settings.h"
 
 using namespace paddock::fastcgi;
 using Event = RequestAssembler::Event;
@@ -89,6 +90,73 @@ TEST_CASE("END_REQUEST and UNKNOWN_TYPE have the bytes of the specification") {
   const auto unknown = format_unknown_type(99);
   CHECK(std::vector<int>(unknown.begin(), unknown.end()) ==
         std::vector<int>{1, 11, 0, 0, 0, 8, 0, 0, 99, 0, 0, 0, 0, 0, 0, 0});
+}
+
+TEST_CASE("settings of the web server come beside the params, whole or in pieces") {
+  std::string content;
+  append_setting(content, {"memory_limit", "64M", true, false});
+  append_setting(content, {"a", std::string(70'000, 'v'), false, true});
+  std::string input;
+  append_begin_request(input, 1, Role::kResponder, 0);
+  append_settings_records(input, 1, content);
+  append_record(input, Type::kParams, 1, "");
+  append_record(input, Type::kStdin, 1, "");
+  for (const std::size_t piece : {std::size_t{1}, std::size_t{1000}, input.size()}) {
+    RequestAssembler assembler;
+    const Seen seen = feed(assembler, input, piece);
+    CHECK(seen.replies.empty());
+    CHECK(seen.events == std::vector{Event::kParamsComplete, Event::kStdinEnd});
+    REQUIRE(assembler.has_settings());
+    SettingsDecoder decoder(assembler.settings());
+    Setting setting;
+    REQUIRE(decoder.next(setting));
+    CHECK((setting.name == "memory_limit" && setting.value == "64M" && setting.admin && !setting.htaccess));
+    REQUIRE(decoder.next(setting));
+    CHECK((setting.name == "a" && setting.value.size() == 70'000 && !setting.admin && setting.htaccess));
+    CHECK_FALSE(decoder.next(setting));
+    CHECK_FALSE(decoder.malformed());
+  }
+}
+
+TEST_CASE("a request without settings has none, and empty ones are some") {
+  std::string input;
+  append_begin_request(input, 1, Role::kResponder, 0);
+  std::string with = input;
+  append_settings_records(with, 1, "");
+  for (std::string *of : {&input, &with}) {
+    append_record(*of, Type::kParams, 1, "");
+    append_record(*of, Type::kStdin, 1, "");
+  }
+  RequestAssembler assembler;
+  feed(assembler, with, with.size());
+  CHECK(assembler.has_settings());
+  assembler.finish_request();
+  feed(assembler, input, input.size());
+  CHECK_FALSE(assembler.has_settings());
+}
+
+TEST_CASE("settings that come late, are too many, or malformed") {
+  std::string input;
+  append_begin_request(input, 1, Role::kResponder, 0);
+  append_record(input, Type::kParams, 1, "");
+  append_settings_records(input, 1, "x");
+  CHECK(feed(input).error == "settings after the end of the params");
+
+  Limits limits;
+  limits.settings_bytes = 100;
+  std::string many;
+  append_begin_request(many, 1, Role::kResponder, 0);
+  append_settings_records(many, 1, std::string(101, 'x'));
+  CHECK(feed(many, limits).error == "settings are longer than the limit");
+
+  for (const std::string_view name : {"", "0", "9x", "x"}) {
+    std::string content;
+    append_param(content, name, "value");
+    SettingsDecoder decoder(bytes_of(content));
+    Setting setting;
+    CHECK_FALSE(decoder.next(setting));
+    CHECK(decoder.malformed());
+  }
 }
 
 TEST_CASE("padding makes records multiples of eight") {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "protocols/fastcgi/params.h"
+#include "protocols/fastcgi/settings.h"
 
 namespace paddock::fastcgi {
 
@@ -60,6 +61,8 @@ bool RequestAssembler::begin_request(const Fragment &fragment, Event &event) {
   keep_connection_ = keep;
   request_id_ = id;
   params_.clear();
+  has_settings_ = false;
+  settings_.clear();
   state_ = State::kParams;
   return false;
 }
@@ -85,6 +88,15 @@ bool RequestAssembler::take_params(const Fragment &fragment, Event &event) {
   state_ = State::kBody;
   event = Event::kParamsComplete;
   return true;
+}
+
+bool RequestAssembler::take_settings(const Fragment &fragment, Event &event) {
+  if (state_ != State::kParams) return fail("settings after the end of the params", event);
+  has_settings_ = true;
+  if (fragment.first && fragment.header.content_length > limits_.settings_bytes - settings_.size())
+    return fail("settings are longer than the limit", event);
+  settings_.insert(settings_.end(), fragment.content.begin(), fragment.content.end());
+  return false;
 }
 
 bool RequestAssembler::take_body(const Fragment &fragment, Event &event) {
@@ -153,6 +165,7 @@ bool RequestAssembler::handle(const Fragment &fragment, Event &event) {
   const auto type = static_cast<Type>(fragment.header.type);
   if (id != 0 && type == Type::kBeginRequest) return begin_request(fragment, event);
   if (id == 0 || !active() || id != request_id_) return foreign(fragment, event);
+  if (fragment.header.type == kSettings) return take_settings(fragment, event);
   switch (type) {
     case Type::kParams:
       return take_params(fragment, event);
@@ -188,6 +201,8 @@ void RequestAssembler::reset() {
   keep_connection_ = false;
   foreign_records_ = 0;
   params_.clear();
+  has_settings_ = false;
+  settings_.clear();
   data_ = {};
   error_ = {};
 }

@@ -17,8 +17,9 @@
 namespace paddock::fastcgi {
 
 struct Limits {
-  std::size_t params_bytes = 1 << 20;  // encoded params of one request
-  std::size_t params_count = 4096;     // pairs of one request
+  std::size_t params_bytes = 1 << 20;    // encoded params of one request
+  std::size_t params_count = 4096;       // pairs of one request
+  std::size_t settings_bytes = 1 << 20;  // of the records kSettings of one request
   // Records that are no part of the request (management, unknown types, other ids): a peer that sends more on
   // one connection wants to keep us busy.
   std::size_t foreign_records = 64;
@@ -58,6 +59,10 @@ class RequestAssembler {
 
   [[nodiscard]] std::span<const std::uint8_t> data() const { return data_; }
   [[nodiscard]] std::span<const std::uint8_t> params() const { return params_; }
+  // The web server has sent records kSettings (settings.h): then it has read the .htaccess files. Complete
+  // when the params are.
+  [[nodiscard]] bool has_settings() const { return has_settings_; }
+  [[nodiscard]] std::span<const std::uint8_t> settings() const { return settings_; }
   [[nodiscard]] std::string_view error() const { return error_; }
   [[nodiscard]] std::uint16_t request_id() const { return request_id_; }
   [[nodiscard]] bool keep_connection() const { return keep_connection_; }
@@ -73,6 +78,7 @@ class RequestAssembler {
   bool handle(const Fragment &fragment, Event &event);
   bool begin_request(const Fragment &fragment, Event &event);
   bool take_params(const Fragment &fragment, Event &event);
+  bool take_settings(const Fragment &fragment, Event &event);
   bool take_body(const Fragment &fragment, Event &event);
   bool foreign(const Fragment &fragment, Event &event);
   bool answer_values(Event &event);
@@ -88,6 +94,8 @@ class RequestAssembler {
   bool keep_connection_ = false;
   std::size_t foreign_records_ = 0;
   std::vector<std::uint8_t> params_;
+  bool has_settings_ = false;
+  std::vector<std::uint8_t> settings_;
   std::span<const std::uint8_t> data_;
   std::string_view error_;
   // A short record's content, gathered where a read has cut it.

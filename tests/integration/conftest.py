@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from harness import accounts as accounts_
+from harness import apache as apache_
 from harness import audit, machine
 from harness import paddock as paddock_
 from harness import process
@@ -192,7 +193,8 @@ def host(accounts, nothing_left_by_the_module):
 def module_host(accounts, nothing_left_by_the_module):
     """The same with mod_paddock in Apache."""
     with _instances(accounts) as paddocks, _apaches() as apaches:
-        yield _host(paddocks, apaches, apache={"module": True})
+        yield _host(paddocks, apaches, apache={"module": True, "main": "LoadModule actions_module "
+                                                         f"{apache_.MODULES}/mod_actions.so\n"})
 
 
 @pytest.fixture

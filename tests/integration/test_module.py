@@ -172,12 +172,13 @@ def test_handlers_that_sites_know_from_mod_php(server):
     server.htaccess("<Files page.html>\nSetHandler application/x-httpd-php\n</Files>\n"
                     "AddHandler application/x-httpd-php82 .php5\n"
                     "<Files off.php>\nSetHandler none\n</Files>\n"
-                    "<Files off2.php>\nphp_flag engine off\n</Files>\n"
+                    "<Files forbidden.php>\nphp_flag engine off\n</Files>\n"
                     "<Files off3.php>\nSetHandler default-handler\n</Files>\n")
     assert told(server, server.script("page.html"))
     assert told(server, server.script("x.php5"))
-    for name in ("off.php", "off2.php", "off3.php"):
+    for name in ("off.php", "off3.php"):
         assert "<?php" in server.site.get(server.script(name)).ok().text
+    assert server.site.get(server.script("forbidden.php")).status == 403
 
 
 def test_directory_index_path_info_and_error_document(server):
