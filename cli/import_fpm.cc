@@ -361,8 +361,7 @@ class PoolImport {
 // What is wrong with plan and tenant as the supervisor would read them; empty: nothing.
 std::string config_problem(const std::string &text, const policies::Machine &machine) {
   for (const auto &found : policies::parse_config(text, "", machine).diagnostics)
-    if (found.severity == policies::Severity::kError && found.where.line > 0)
-      return found.explanation();
+    if (found.severity == policies::Severity::kError && found.where.line > 0) return found.explanation();
   return {};
 }
 

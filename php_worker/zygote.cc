@@ -129,7 +129,7 @@ class Zygote {
     if (!spawned) return failed(*spawn, spawned.error());
     if (spawned->failure) tell_for_keeper(packet.fds[zygote_link::kKeeperLink], *spawned->failure);
     const BorrowedFd pidfd = spawned->child.pidfd();
-    return link_.send(zygote_link::Spawned{spawn->tenant, static_cast<std::uint32_t>(spawned->child.pid())},
+    return link_.send(zygote_link::Spawned{spawn->request, static_cast<std::uint32_t>(spawned->child.pid())},
                       std::span(&pidfd, 1));
   }
 
@@ -158,7 +158,7 @@ class Zygote {
   }
 
   Result<void> failed(const Spawn &spawn, const Error &error) const {
-    return link_.send(zygote_link::SpawnFailed{spawn.tenant, error.attempt, error.code});
+    return link_.send(zygote_link::SpawnFailed{spawn.request, error.attempt, error.code});
   }
 
   // The child ended before it could speak for itself.

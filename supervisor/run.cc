@@ -29,10 +29,8 @@ void append(std::vector<T> &to, const std::vector<T> &from) {
 
 }  // namespace
 
-zygote_link::Spawn Run::spawn_message(std::uint32_t number, const policies::Tenant &tenant,
-                                      const policies::Plan &plan) {
+zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const policies::Plan &plan) {
   zygote_link::Spawn spawn;
-  spawn.tenant = number;
   spawn.name = tenant.name;
   spawn.uid = tenant.uid;
   spawn.gid = tenant.gid;
@@ -57,7 +55,6 @@ Run::Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &
          Callbacks callbacks)
     : io_(io),
       zygote_(zygote),
-      number_(spawn.tenant),
       name_(spawn.name),
       workers_max_(std::min<std::uint32_t>(spawn.workers_max, scoreboard::kMaxWorkers)),
       cgroup_(std::move(cgroup)),
@@ -123,15 +120,15 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
       },
       // A keeper closes its link by ending; that, its watch reports.
       [](const Error &) {});
-  zygote.request(std::move(spawn), std::move(fds),
-                 {.on_spawned =
-                      [weak](Child keeper) {
-                        if (const auto self = weak.lock()) self->spawned(std::move(keeper));
-                      },
-                  .on_failed =
-                      [weak](const Error &error) {
-                        if (const auto self = weak.lock()) self->ended(error.message());
-                      }});
+  run->request_ = zygote.request(std::move(spawn), std::move(fds),
+                                 {.on_spawned =
+                                      [weak](Child keeper) {
+                                        if (const auto self = weak.lock()) self->spawned(std::move(keeper));
+                                      },
+                                  .on_failed =
+                                      [weak](const Error &error) {
+                                        if (const auto self = weak.lock()) self->ended(error.message());
+                                      }});
   return run;
 }
 
@@ -204,7 +201,7 @@ void Run::kill() {
   if (const auto killed = cgroup_.kill(); !killed) log::error(name_ + ": " + killed.error().message());
   if (!watch_ && link_) {
     // Not cloned yet, as far as we know: whatever comes of it, nobody waits for it.
-    zygote_.forget(number_);
+    zygote_.forget(request_);
     ended("killed before it started");
   }
 }

@@ -44,7 +44,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   // The message that a tenant's sandbox is made from; two equal ones mean that nothing of a sandbox has
   // changed.
-  [[nodiscard]] static zygote_link::Spawn spawn_message(std::uint32_t number, const policies::Tenant &tenant,
+  [[nodiscard]] static zygote_link::Spawn spawn_message(const policies::Tenant &tenant,
                                                         const policies::Plan &plan);
 
   // Opens the home and the binds in the host's mount namespace, makes cgroup, scoreboard and log, and asks
@@ -90,7 +90,7 @@ class Run : public std::enable_shared_from_this<Run> {
 
   boost::asio::io_context &io_;
   Zygote &zygote_;
-  std::uint32_t number_;
+  std::uint32_t request_ = 0;  // the zygote's number for the start
   std::string name_;
   std::uint32_t workers_max_;
   cgroups::Cgroup cgroup_;

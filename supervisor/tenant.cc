@@ -148,7 +148,7 @@ Result<void> Tenant::start() {
 
 Result<void> Tenant::try_start() {
   PADDOCK_TRY(auto tenant_log, open_tenant_log(services_.runtime, *settings_));
-  auto spawn = Run::spawn_message(number_, *settings_, *plan_);
+  auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
   if (const auto limited = cgroup.set_limits(cgroup_limits(plan_->limits)); !limited) {
@@ -224,6 +224,11 @@ void Tenant::fail_start(const std::string &why) {
 }
 
 void Tenant::stop() {
+  start_after_stop_ = false;
+  begin_stop();
+}
+
+void Tenant::begin_stop() {
   if (state_ == State::kWaiting) {
     timer_->cancel();
     return become(State::kIdle);
@@ -240,9 +245,9 @@ void Tenant::count_refused(std::uint64_t requests) {
 }
 
 void Tenant::restart() {
-  start_after_stop_ = true;
-  stop();
-  if (state_ == State::kIdle && std::exchange(start_after_stop_, false)) wake();
+  begin_stop();
+  start_after_stop_ = state_ == State::kStopping;
+  if (!start_after_stop_) wake();
 }
 
 std::uint64_t Tenant::requests() const {
@@ -250,6 +255,7 @@ std::uint64_t Tenant::requests() const {
 }
 
 void Tenant::kill() {
+  start_after_stop_ = false;
   if (!run_) return;
   const auto run = run_;  // its end may come before kill() returns
   become(State::kStopping);
@@ -308,8 +314,8 @@ void Tenant::watch_block_end() {
 Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config) {
   const auto &settings = config->tenants.at(settings_->name);
   const auto &plan = config->plan_of(settings);
-  const bool same_sandbox = wire::encode(Run::spawn_message(number_, *settings_, *plan_)) ==
-                            wire::encode(Run::spawn_message(number_, settings, plan));
+  const bool same_sandbox = wire::encode(Run::spawn_message(*settings_, *plan_)) ==
+                            wire::encode(Run::spawn_message(settings, plan));
   const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime.refusal_page)) ==
                           wire::encode(lease_message(number_, plan, services_.runtime.refusal_page));
   const bool same_limits = cgroup_limits(plan_->limits) == cgroup_limits(plan.limits);

@@ -86,6 +86,7 @@ class Tenant {
 
  private:
   Result<void> try_start();
+  void begin_stop();
   void run_ended(const RunEnd &end);
   void replace_broken_socket();
   void fail_start(const std::string &why);

@@ -14,11 +14,12 @@ Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
           io, "paddock-php zygote", std::move(options),
           {.on_packet = [this](Packet &packet) { on_packet(packet); }, .on_down = [this] { on_down(); }}) {}
 
-void Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks) {
-  const std::uint32_t tenant = spawn.tenant;
-  auto &pending = pending_[tenant];
+std::uint32_t Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks) {
+  const std::uint32_t request = spawn.request = next_request_++;
+  auto &pending = pending_[request];
   pending = {std::move(spawn), std::move(fds), std::move(callbacks)};
   if (up_) send(pending);
+  return request;
 }
 
 void Zygote::send(Pending &pending) {
@@ -30,8 +31,8 @@ void Zygote::send(Pending &pending) {
 }
 
 void Zygote::on_packet(Packet &packet) {
-  const auto take = [this](std::uint32_t tenant) {
-    auto node = pending_.extract(tenant);
+  const auto take = [this](std::uint32_t request) {
+    auto node = pending_.extract(request);
     return node.empty() ? SpawnCallbacks{} : std::move(node.mapped().callbacks);
   };
   switch (packet.type()) {
@@ -42,7 +43,7 @@ void Zygote::on_packet(Packet &packet) {
       log::info("the zygote is ready: PHP " + php_version_ + ", initialised in " +
                 std::to_string(hello->started_in_us / 1000) + " ms");
       up_ = true;
-      for (auto &[tenant, pending] : pending_)
+      for (auto &[request, pending] : pending_)
         if (!pending.sent) send(pending);
       return;
     }
@@ -50,7 +51,7 @@ void Zygote::on_packet(Packet &packet) {
       const auto spawned = packet.as<zygote_link::Spawned>();
       if (!spawned || packet.fds.size() != 1) break;
       Child keeper(static_cast<pid_t>(spawned->pid), std::move(packet.fds.front()));
-      if (const auto callbacks = take(spawned->tenant); callbacks.on_spawned) {
+      if (const auto callbacks = take(spawned->request); callbacks.on_spawned) {
         callbacks.on_spawned(std::move(keeper));
       } else {
         end_stray(std::move(keeper));
@@ -60,7 +61,7 @@ void Zygote::on_packet(Packet &packet) {
     case zygote_link::SpawnFailed::kType: {
       const auto failed = packet.as<zygote_link::SpawnFailed>();
       if (!failed) break;
-      if (const auto callbacks = take(failed->tenant); callbacks.on_failed)
+      if (const auto callbacks = take(failed->request); callbacks.on_failed)
         callbacks.on_failed(errno_error(failed->step, failed->error));
       return;
     }

@@ -27,11 +27,11 @@ class Zygote {
   void start() { program_.start(); }
   void stop() { program_.stop(); }
 
-  // Has a keeper cloned for spawn.tenant. While the zygote is down the request waits for it. The descriptors
-  // are in the order of zygote_link::SpawnFd and become the zygote's.
-  void request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks);
+  // Has a keeper cloned. While the zygote is down the request waits for it. The descriptors are in the order
+  // of zygote_link::SpawnFd and become the zygote's. Returns the request's number, for forget().
+  std::uint32_t request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks);
   // Forgets a request: no call-back comes. A keeper that is cloned all the same is killed.
-  void forget(std::uint32_t tenant) { pending_.erase(tenant); }
+  void forget(std::uint32_t request) { pending_.erase(request); }
 
   [[nodiscard]] const HelperProgram &program() const { return program_; }
   [[nodiscard]] const std::string &php_version() const { return php_version_; }
@@ -54,7 +54,8 @@ class Zygote {
   boost::asio::steady_timer stray_timer_;
   std::map<std::uint64_t, std::shared_ptr<ChildWatch>> strays_;
   std::uint64_t next_stray_ = 0;
-  std::map<std::uint32_t, Pending> pending_;
+  std::map<std::uint32_t, Pending> pending_;  // by number of the request
+  std::uint32_t next_request_ = 1;
   std::string php_version_;
   bool up_ = false;
   HelperProgram program_;

@@ -102,7 +102,7 @@ class Tenant {
  public:
   explicit Tenant(std::uint32_t uid) : uid_(uid) {
     REQUIRE(::chown(home_.path().c_str(), uid, uid) == 0);
-    spawn_.tenant = uid;
+    spawn_.request = uid;
     spawn_.name = "t" + std::to_string(uid);
     spawn_.uid = spawn_.gid = uid;
     spawn_.user = spawn_.name;
@@ -150,7 +150,7 @@ class Tenant {
       FAIL(refused->step << " " << refused->error);
     const auto spawned = answer->as<zygote_link::Spawned>();
     REQUIRE(spawned);
-    REQUIRE(spawned->tenant == uid_);
+    REQUIRE(spawned->request == uid_);
     REQUIRE(answer->fds.size() == 1);
     keeper_ =
         Child(static_cast<pid_t>(spawned->pid), UniqueFd(::fcntl(answer->fds[0].get(), F_DUPFD_CLOEXEC, 3)));
@@ -401,13 +401,13 @@ TEST_CASE("what cannot be a sandbox is refused, and the next is made") {
   Zygote zygote;
   Tenant good(61001);
   auto bad = good.spawn();
-  bad.tenant = 7;
+  bad.request = 7;
   REQUIRE(zygote.link().send(bad));  // no descriptors
   const auto answer = next_packet(zygote.link());
   REQUIRE(answer);
   const auto failed = answer->as<zygote_link::SpawnFailed>();
   REQUIRE(failed);
-  CHECK(failed->tenant == 7);
+  CHECK(failed->request == 7);
   good.start(zygote);
   good.wait_ready();
   CHECK(good.run("echo 'ok';").body == "ok");

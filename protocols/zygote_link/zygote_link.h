@@ -68,8 +68,8 @@ enum SpawnFd : std::size_t {
 
 struct Spawn {
   static constexpr std::uint8_t kType = 1;
-  std::uint32_t tenant = 0;  // comes back in the answer
-  std::string name;          // of the tenant: for process titles, hostname, logs
+  std::uint32_t request = 0;  // comes back in the answer: a tenant may be stopped and started before it does
+  std::string name;           // of the tenant: for process titles, hostname, logs
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::string user;  // the account's login name and home, for passwd(5) in the view and the environment
@@ -86,7 +86,7 @@ struct Spawn {
 
   template <typename Io>
   void fields(Io &io) {
-    io(tenant);
+    io(request);
     io(name);
     io(uid);
     io(gid);
@@ -123,25 +123,25 @@ struct Hello {
 // (keeper_link::Ready or Failed).
 struct Spawned {
   static constexpr std::uint8_t kType = 17;
-  std::uint32_t tenant = 0;
+  std::uint32_t request = 0;
   std::uint32_t pid = 0;
 
   template <typename Io>
   void fields(Io &io) {
-    io(tenant);
+    io(request);
     io(pid);
   }
 };
 
 struct SpawnFailed {
   static constexpr std::uint8_t kType = 18;
-  std::uint32_t tenant = 0;
+  std::uint32_t request = 0;
   std::string step;  // what was attempted
   std::int32_t error = 0;
 
   template <typename Io>
   void fields(Io &io) {
-    io(tenant);
+    io(request);
     io(step);
     io(error);
   }

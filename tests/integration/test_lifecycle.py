@@ -133,6 +133,18 @@ def test_stop_start_restart_kill(host):
     host.alice.get("/hello.php").ok()
 
 
+def test_orders_that_overtake_a_start(host):
+    """The zygote's answer to a start that was called off may come when another start is under way."""
+    paddock = host.paddock
+    for order in ("stop", "restart", "kill") * 8:
+        paddock.cli("start", "alice")
+        paddock.cli(order, "alice")
+        host.alice.get("/hello.php").ok()
+        paddock.cli("kill", "alice")
+        gone(paddock, "alice")
+    assert "could not be started" not in paddock.log()
+
+
 def test_stop_lets_the_request_finish(host):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         host.alice.get("/hello.php").ok()

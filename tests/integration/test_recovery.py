@@ -43,7 +43,7 @@ def test_a_fatal_error_is_a_500_and_no_crash(host):
     before = host.alice.run(PID)
     assert host.alice.post("/run.php", b"does_not_exist();").status == 500
     assert host.alice.run(PID) == before
-    assert "does_not_exist" in host.paddock.tenant_log("alice")
+    machine.wait_for(lambda: "does_not_exist" in host.paddock.tenant_log("alice"), 5, "the error is in the log")
 
 
 def test_out_of_php_memory_is_no_crash(host):
@@ -92,10 +92,9 @@ def test_workers_that_die_at_once_are_held_back(make_paddock, make_apache):
             count += 1
         return count
 
-    before = _last_pid()
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         requests = sum(pool.map(hammer, range(8)))
-    print(f"{requests} requests failed, {_last_pid() - before} processes were started on the whole machine")
+    print(f"{requests} requests failed")
     assert requests < 400, f"{requests} workers were started and lost in 4 s"
     switch.unlink()
     machine.wait_for(lambda: site.get("/hello.php", seconds=60).status == 200, 30, "the site is back", interval=0.2)
@@ -256,25 +255,19 @@ def test_a_vanished_home_is_no_fork_storm(own_host):
     # Apache must find the file, so that the request reaches the socket: it is the sandbox that has no home.
     os.rename(home, aside)
     try:
-        last_pid = _last_pid()
         stop = time.monotonic() + 4
         answers = []
         while time.monotonic() < stop:
             answers.append(fastcgi.fetch(socket, home / "public_html/hello.php", seconds=30))
         assert answers and all(b"Status: 503" in answer.stdout for answer in answers), answers[0].stdout
         assert any(b"Retry-After" in answer.stdout for answer in answers)
-        assert _last_pid() - last_pid < 200 or machine.IN_VM
+        assert 1 <= host.paddock.log().count("the next attempt is in") <= 12
         assert host.bob.get("/hello.php").ok()
         assert "alice" in host.paddock.log()
     finally:
         os.rename(aside, home)
     machine.wait_for(lambda: host.alice.get("/hello.php", seconds=60).status == 200, 70, "back after the back-off",
                      interval=0.5)
-
-
-def _last_pid():
-    with open("/proc/loadavg") as file:
-        return int(file.read().split()[-1])
 
 
 def test_under_load_with_everything_dying(own_host):
