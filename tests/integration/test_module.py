@@ -76,6 +76,12 @@ def told(server, path="/hello.php", **options):
     return server.site.get(path, **options).ok().json()
 
 
+def test_the_sanitizers_are_there(server):
+    """In the build that has them: a module that httpd loads without their runtime would not start, or not report."""
+    maps = [open(f"/proc/{pid}/maps").read() for pid in server.apache.children()]
+    assert all(("libasan" in text) == machine.sanitized() for text in maps)
+
+
 # --- which requests, which tenant
 
 def test_the_socket_is_in_no_config(server):

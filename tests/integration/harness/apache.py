@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -80,6 +81,10 @@ LoadModule paddock_module {module}
 PaddockConfig {config}
 AsyncRequestWorkerFactor 100
 """
+
+
+# A child that crashed, or what a module under sanitizers reports.
+_ALARMS = re.compile(r".*(exit signal|Sanitizer|runtime error:).*(\n.*){0,40}")
 
 
 @dataclasses.dataclass
@@ -185,3 +190,5 @@ class Apache:
                 self.process.kill()
                 self.process.wait()
             self.process = None
+        alarm = _ALARMS.search(self.error_log() + (self.directory / "apache-output.log").read_text(errors="replace"))
+        assert not alarm, alarm[0]

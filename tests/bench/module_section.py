@@ -1,0 +1,119 @@
+"""mod_paddock beside mod_proxy_fcgi, and what static files notice of slow PHP."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import threading
+
+import contenders
+import measurements as measure
+from harness import fastcgi, machine, process
+from harness.apache import HANDLER, MODULE_HANDLER, Apache
+from harness.paddock import SITE, Paddock
+from harness.responder import Responder, socket_path
+
+SLOW = 5000  # requests in flight
+SETTINGS = "AsyncRequestWorkerFactor 300\n"
+
+
+def start_workers(pool, number):
+    """As many requests at once as there may be workers, each of which takes a while."""
+    def busy():
+        fastcgi.fetch(pool.socket, pool.docroot / "run.php", method="POST", body=b"usleep(200000); return 1;")
+
+    def all_run():
+        threads = [threading.Thread(target=busy) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(pool.workers()) >= number
+
+    machine.wait_for(all_run, 20, f"{pool.name} runs {number} workers")
+
+
+def hello_world(bench, workers, connections):
+    """Three ways to the same script, behind one Apache."""
+    with contextlib.ExitStack() as stack:
+        pools = []
+        for make in (contenders.PaddockPool, contenders.FpmPool):
+            more = {"site": SITE} if make is contenders.FpmPool else {}
+            pool = make(stack.enter_context(bench.directory()), bench.accounts, workers, 0, **more)
+            stack.callback(pool.stop)
+            pool.start()
+            pools.append(pool)
+        paddock, fpm = pools
+        apache = Apache(stack.enter_context(bench.directory()), paddock=paddock.paddock, main=SETTINGS)
+        ways = {"mod_paddock, Paddock": (paddock, MODULE_HANDLER), "mod_proxy_fcgi, Paddock": (paddock, HANDLER),
+                "mod_proxy_fcgi, PHP-FPM": (fpm, HANDLER)}
+        sites = {name: apache.add_site(contenders.TENANT, pool.docroot, pool.socket, handler=handler)
+                 for name, (pool, handler) in ways.items()}
+        stack.callback(apache.stop)
+        apache.start()
+        for pool in pools:
+            start_workers(pool, workers)
+        servers = [apache.process.pid, *process.descendants(apache.process.pid)]
+        results = {name: [] for name in ways}
+        for number in range(bench.options.rounds):
+            for name in list(ways)[::1 if number % 2 == 0 else -1]:
+                web = measure.CpuMeter(servers)  # workers come and go
+                rate, p99, requests = measure.http_load(f"http://127.0.0.1:{sites[name].port}/hello.php", connections,
+                                                        bench.options.seconds)
+                results[name].append((rate, p99, web.per_request(requests)))
+    columns = {name: [measure.Spread(values) for values in zip(*runs)] for name, runs in results.items()}
+    rows = [[name, rate.text(), p99.text(2), web.text()] for name, (rate, p99, web) in columns.items()]
+    rates = [column[0].median for column in columns.values()]
+    bench.report.section(
+        "Hello world through mod_paddock",
+        f"Event MPM, {workers} workers, {connections} connections (wrk), {bench.options.rounds} runs of "
+        f"{bench.options.seconds} s each.",
+        ["", "requests/s", "p99, ms", "Apache's CPU, µs a request"], rows,
+        f"mod_paddock's throughput is **{rates[0] / rates[2]:.2f} times** that of mod_proxy_fcgi and PHP-FPM.")
+
+
+def static_files(bench, connections):
+    """A static file, on an Apache that does nothing else and on one that has SLOW requests waiting for PHP."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit[0], min(4 * SLOW, limit[1])), limit[1]))
+    results = {"nothing else": [], f"{SLOW:,} slow PHP requests": []}
+    with contextlib.ExitStack() as stack:
+        paddock = Paddock(stack.enter_context(bench.directory()), bench.accounts)
+        tenant = paddock.add_tenant(contenders.TENANT)
+        paddock.write_config()
+        release = asyncio.Event()
+
+        async def slow(request):
+            await release.wait()
+            request.answer("late")
+
+        responder = stack.enter_context(Responder(socket_path(paddock, contenders.TENANT), slow))
+        apache = Apache(paddock.directory, paddock=paddock, main=SETTINGS)
+        site = apache.add_site(contenders.TENANT, tenant.docroot, "")
+        (tenant.docroot / "static.css").write_text("p { color: black }\n" * 50)
+        stack.callback(apache.stop)
+        apache.start()
+        url = f"http://127.0.0.1:{site.port}/static.css"
+        measure.http_load(url, connections, 1)
+        clients = []
+        stack.callback(lambda: [client.close() for client in clients])
+        for name in results:
+            if name != "nothing else":
+                for _ in range(SLOW):
+                    client = socket.create_connection((site.host, site.port))
+                    client.sendall(b"GET /hello.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    clients.append(client)
+                machine.wait_for(lambda: responder.open == SLOW, 60, "all slow requests are in flight")
+            for _ in range(bench.options.rounds):
+                results[name].append(measure.http_load(url, connections, bench.options.seconds)[:2])
+        responder.call(release.set)
+        answered = sum(client.makefile("rb").read().count(b"late") for client in clients)
+    columns = {name: [measure.Spread(values) for values in zip(*runs)] for name, runs in results.items()}
+    rows = [[name, rate.text(), p99.text(2)] for name, (rate, p99) in columns.items()]
+    rates, late = ([column[of].median for column in columns.values()] for of in (0, 1))
+    bench.report.section(
+        "A static file while PHP is slow",
+        f"mod_paddock, 2 children of 25 threads; {connections} connections (wrk). The slow requests are held by a FastCGI "
+        f"application of the bench; afterwards {answered:,} of {SLOW:,} were answered.",
+        ["Apache has to do", "requests/s", "p99, ms"], rows,
+        f"**{rates[1] / rates[0]:.2f} times** the throughput and **{late[1] / late[0]:.2f} times** the p99 of an idle server.")
