@@ -32,7 +32,7 @@ constexpr CounterField kFields[] = {
     {"bytes_in", &Counters::bytes_in, Source::kBoard},
     {"bytes_out", &Counters::bytes_out, Source::kBoard},
     {"refused", &Counters::refused, Source::kGateway},
-    {"late", &Counters::late, Source::kGateway},
+    {"late", &Counters::late, Source::kBoard},
     {"queued", &Counters::queued, Source::kGateway},
     {"queue_ns", &Counters::queue_ns, Source::kGateway},
     {"net_in_bytes", &Counters::net_in_bytes, Source::kNetwork},

@@ -53,9 +53,9 @@ struct Counters {
   std::uint64_t request_ns = 0;  // their wall time
   std::uint64_t bytes_in = 0;    // request bodies
   std::uint64_t bytes_out = 0;   // responses
+  std::uint64_t late = 0;        // past their deadline
   // At the gateway
   std::uint64_t refused = 0;
-  std::uint64_t late = 0;  // past their deadline
   std::uint64_t queued = 0;
   std::uint64_t queue_ns = 0;
   // On the tenant's network

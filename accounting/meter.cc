@@ -62,6 +62,7 @@ void Meter::read_board(std::uint64_t run, Counters figures, std::uint32_t worker
   figures.requests =
       std::min(figures.requests, to_count(kRequestsPerWorkerSecond * std::max(workers, 1U) * seconds));
   figures.request_ns = std::min(figures.request_ns, to_count(1e9 * std::max(workers, 1U) * seconds));
+  figures.late = std::min(figures.late, to_count(kRequestsPerWorkerSecond * std::max(workers, 1U) * seconds));
   figures.bytes_in = std::min(figures.bytes_in, to_count(kBytesPerSecond * seconds));
   figures.bytes_out = std::min(figures.bytes_out, to_count(kBytesPerSecond * seconds));
   read(Source::kBoard, run, figures);

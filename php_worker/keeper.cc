@@ -15,6 +15,7 @@
 #include "base/event_loop.h"
 #include "php_worker/log_relay.h"
 #include "php_worker/pool_control.h"
+#include "php_worker/request_watch.h"
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
 #include "php_worker/worker_pool.h"
@@ -66,7 +67,10 @@ class Keeper {
         signals_(std::move(signals)),
         relay_(loop, std::move(options.log)),
         pool_({options.name, options.listen, growth_, options.handoff.fd(), &page, board, control,
-               options.php_fds}) {}
+               options.php_fds}),
+        watch_(loop, options.listen, *board, *control, pool_, relay_,
+               {std::chrono::milliseconds(options.deadline_ms), std::chrono::milliseconds(options.slow_ms)}) {
+  }
 
   int run() {
     control_->workers_max.store(options_.workers_max, std::memory_order_relaxed);
@@ -80,6 +84,7 @@ class Keeper {
     tell_ready();
     want_growth_after(0ms);
     expect_idleness(std::chrono::milliseconds(options_.idle_ms));
+    watch_.start();
     if (const auto ran = loop_.run(); !ran) {
       relay_.note(ran.error().message());
       pool_.kill_all();
@@ -222,6 +227,7 @@ class Keeper {
 
   void worker_ended(const WorkerPool::Ended &ended) {
     relay_.worker_ended(ended.pid);
+    if (ended.in_request) watch_.end_orphaned_connections();
     if (draining_) return;
     Clock::duration delay{};
     if (!ended.expected) {
@@ -347,6 +353,7 @@ class Keeper {
   UniqueFd signals_;
   LogRelay relay_;
   WorkerPool pool_;
+  RequestWatch watch_;
 
   bool draining_ = false;
   bool watching_listen_ = false;

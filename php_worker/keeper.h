@@ -17,6 +17,8 @@ struct KeeperOptions {
   std::uint16_t workers_max = 4;
   std::uint32_t idle_ms = 0;              // report Idle after so long without a request; 0: never
   std::uint32_t requests_per_worker = 0;  // 0: workers are not replaced
+  std::uint32_t deadline_ms = 0;          // of a request; 0: none
+  std::uint32_t slow_ms = 0;              // a request that runs so long has its backtrace logged; 0: never
   UniqueFd listen;                        // listening, SOCK_STREAM
   UniqueFd log;                           // O_APPEND
   UniqueFd board;                         // scoreboard::create_board()

@@ -82,6 +82,9 @@ int main(int argc, char **argv) {
       ->check(CLI::IsMember({"none", "value", "admin"}));
   serve_command->add_flag("--htaccess,!--no-htaccess", serve.serving.htaccess,
                           "Obey php_value in .htaccess files (default: yes)");
+  serve_command->add_option("--deadline", serve.serving.deadline_ms, "Milliseconds that a request may run");
+  serve_command->add_option("--slow-log", serve.serving.slow_ms,
+                            "Log the backtrace of a request that runs so many milliseconds");
   CLI11_PARSE(app, argc, argv);
 
   if (*zygote_command) return report(run_zygote(zygote));

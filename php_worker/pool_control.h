@@ -1,5 +1,5 @@
-// What the keeper and its workers tell each other beside the scoreboard: one anonymous shared page, made by
-// the keeper before the first fork. A worker runs the tenant's code and may write anything here; all that it
+// What the keeper and its workers tell each other beside the scoreboard: anonymous shared memory, made by the
+// keeper before the first fork. A worker runs the tenant's code and may write anything here; all that it
 // can reach by that is its own sandbox's number of workers.
 #pragma once
 
@@ -21,11 +21,14 @@ struct PoolControl {
   std::atomic<std::uint32_t> alarm_raised;                  // the handoff::Page::alarm that has been answered
   std::atomic<std::uint32_t> requests_per_worker;           // 0: without end
   std::atomic<std::uint8_t> quit[scoreboard::kMaxWorkers];  // 1: that worker ends before its next accept
+  // The start (Slot::since_ns) of the request that is to stop, or to tell where it is (vm_interrupt.h).
+  std::atomic<std::uint64_t> late[scoreboard::kMaxWorkers];
+  std::atomic<std::uint64_t> slow[scoreboard::kMaxWorkers];
 
   // Tells the gateway, if it wants to be told, that no place is free (handoff::Full).
   void raise_alarm(const handoff::Page &page, const MessageSocket &gateway);
 
-  // A zeroed page, MAP_SHARED; lives as long as the process.
+  // Zeroed, MAP_SHARED; lives as long as the process.
   [[nodiscard]] static Result<PoolControl *> create();
 };
 

@@ -20,6 +20,7 @@
 #include "php_worker/sapi_module.h"
 #include "php_worker/sapi_request.h"
 #include "php_worker/script_path.h"
+#include "php_worker/vm_interrupt.h"
 #include "php_worker/web_settings.h"
 
 // PHP leaves a failed request by longjmp(3), over every frame between the failure and zend_try: the callbacks
@@ -311,6 +312,7 @@ Result<void> start_php(const PhpOptions &options) {
 #endif
   ::unsetenv("PHP_INI_SCAN_DIR");
   if (started != SUCCESS) return Error{"start PHP's modules"};
+  hook_vm_interrupt();
   import_process_environment = php_import_environment_variables;
   php_import_environment_variables = import_environment;
   // The script's directory is entered by run_script(): one chdir(2) instead of getcwd and two of them.

@@ -50,6 +50,8 @@ Result<int> run_serve(const ServeOptions &options) {
   keeper.workers_max = options.workers_max;
   keeper.workers_start = options.workers_start == 0 ? options.workers_max : options.workers_start;
   keeper.requests_per_worker = options.requests_per_worker;
+  keeper.deadline_ms = options.serving.deadline_ms;
+  keeper.slow_ms = options.serving.slow_ms;
   keeper.take_signals = true;
   if (keeper.workers_start > keeper.workers_max) return Error{"--workers-start is more than --workers"};
   set_serving(options.serving);

@@ -15,6 +15,7 @@
 #include "php_worker/params.h"
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
+#include "php_worker/vm_interrupt.h"
 #include "protocols/fastcgi/params.h"
 
 namespace paddock::php_worker {
@@ -227,6 +228,7 @@ int run_worker(const WorkerContext &context) {
   action.sa_handler = wake_up;  // without SA_RESTART
   ::sigaction(SIGQUIT, &action, nullptr);
   prepare_worker_php();
+  obey_interrupts(*context.control, context.slot, context.board->slots[context.slot]);
   Worker worker(context);
   return worker.run();
 }

@@ -1,6 +1,7 @@
 #include "php_worker/worker_pool.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -49,6 +50,9 @@ void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(022);
+  // So that the keeper can look for late connections (connection_sweep.h). Processes of the same sandbox can
+  // then trace a worker: they are its tenant's, as it is.
+  ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   const WorkerContext context{setup_.name,    slot,        setup_.listen, setup_.growth,
                               setup_.handoff, setup_.page, setup_.board,  setup_.control};
   // No exit handlers: what they would tidy up is the zygote's.
@@ -78,6 +82,7 @@ Result<WorkerPool::Started> WorkerPool::start() {
   free->child = Child(pid, std::move(pidfd));
   free->started = Clock::now();
   free->ending = false;
+  free->late = false;
   ++alive_;
   count(serving_ + 1);
   return Started{pid, std::move(reading)};
@@ -116,6 +121,11 @@ void WorkerPool::kill_all() const {
       const auto gone_already = worker.child.signal(SIGKILL);
 }
 
+void WorkerPool::kill_late(std::uint32_t slot) {
+  workers_[slot].late = true;
+  [[maybe_unused]] const auto gone_already = workers_[slot].child.signal(SIGKILL);
+}
+
 std::optional<WorkerPool::Ended> WorkerPool::reap(bool &more) {
   siginfo_t info{};
   more = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0;
@@ -126,18 +136,20 @@ std::optional<WorkerPool::Ended> WorkerPool::reap(bool &more) {
   if (found == workers_.end()) return std::nullopt;
   const auto slot = static_cast<std::size_t>(found - workers_.begin());
   scoreboard::Slot &entry = setup_.board->slots[slot];
+  Ended ended;
   if (entry.state.exchange(static_cast<std::uint32_t>(State::kEmpty)) ==
       static_cast<std::uint32_t>(State::kBusy)) {
     // Died in a request, which nobody will count down.
+    ended.in_request = true;
     if (busy() > 0) setup_.board->busy.fetch_sub(1, std::memory_order_relaxed);
   }
-  Ended ended;
   ended.pid = info.si_pid;
   ended.status = {info.si_code != CLD_EXITED, info.si_status};
   ended.lived = Clock::now() - found->started;
   const std::uint32_t limit = setup_.control->requests_per_worker.load(std::memory_order_relaxed);
   const bool served_its_number = limit != 0 && entry.requests.load(std::memory_order_relaxed) >= limit;
-  ended.expected = found->ending || setup_.control->draining.load(std::memory_order_relaxed) != 0 ||
+  ended.expected = found->ending || found->late ||
+                   setup_.control->draining.load(std::memory_order_relaxed) != 0 ||
                    (ended.status.success() && served_its_number);
   if (!found->ending) count(serving_ - 1);
   *found = Worker();

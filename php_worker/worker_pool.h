@@ -39,6 +39,7 @@ class WorkerPool {
     int pid = 0;
     ExitStatus status;
     bool expected = false;  // told to end, or its number of requests served
+    bool in_request = false;
     Clock::duration lived{};
   };
 
@@ -60,6 +61,12 @@ class WorkerPool {
   // request gets no signal: it would cut short the script's sleep or read.
   void wake_ending() const;
   void kill_all() const;
+  // Nobody calls that a death.
+  void kill_late(std::uint32_t slot);
+  // Null: none runs there.
+  [[nodiscard]] const Child *worker(std::uint32_t slot) const {
+    return workers_[slot].child.valid() ? &workers_[slot].child : nullptr;
+  }
   [[nodiscard]] bool somebody_is_ending() const { return alive_ > serving_; }
 
   // Every child that has ended, workers or orphans (waitid(2)); nullopt for an orphan or when there is none
@@ -72,6 +79,7 @@ class WorkerPool {
     Child child;
     Clock::time_point started;
     bool ending = false;
+    bool late = false;
   };
 
   [[noreturn]] void become_worker(std::uint32_t slot, int errors) const;

@@ -74,6 +74,8 @@ int keeper_entry(void *argument) {
   options.workers_max = std::clamp<std::uint16_t>(spawn.workers_max, 1, scoreboard::kMaxWorkers);
   options.idle_ms = spawn.idle_ms;
   options.requests_per_worker = spawn.requests_per_worker;
+  options.deadline_ms = spawn.serving.deadline_ms;
+  options.slow_ms = spawn.serving.slow_ms;
   options.listen = own(zygote_link::kListen);
   options.link = MessageSocket(own(zygote_link::kKeeperLink));
   options.log = own(zygote_link::kTenantLog);

@@ -65,7 +65,8 @@ struct Limits {
 
 // How a tenant's requests are served, beyond ini entries.
 struct Serving {
-  bool htaccess = true;  // php_value and its kin in .htaccess files are obeyed
+  bool htaccess = true;               // php_value and its kin in .htaccess files are obeyed
+  std::chrono::milliseconds slow{0};  // a request that runs so long has its backtrace logged; 0: never
 };
 
 struct Plan {

@@ -81,6 +81,7 @@ deadline = 0
 tmp_size = 1048576
 ini_from_web = "admin"
 htaccess = false
+slow_log = "3s"
 cpu = "150%"
 cpu_weight = 200
 memory_high = "64M"
@@ -145,6 +146,7 @@ env = { LANG = "de" }
   CHECK(plan.tmp_bytes == 1 << 20);
   CHECK(plan.ini_from_web == IniFromWeb::kAdmin);
   CHECK_FALSE(plan.serving.htaccess);
+  CHECK(plan.serving.slow == milliseconds(3'000));
   CHECK(plan.limits.cpu_percent == 150U);
   CHECK(plan.limits.cpu_weight == 200U);
   CHECK(plan.limits.memory_high == 64U << 20);
@@ -171,7 +173,7 @@ env = { LANG = "de" }
   CHECK(plan.binds[1].source == "/srv/shared");
   CHECK(plan.binds[1].target == "/shared");
   CHECK(plan.binds[1].writable);
-  CHECK(plan.binds[1].where.line == 51);
+  CHECK(plan.binds[1].where.line == 52);
 
   const Tenant &tenant = config.tenants.at("www.example.org");
   CHECK(tenant.user == "homeless");

@@ -181,6 +181,7 @@ void Accountant::sample(const std::string &tenant, Book &book) {
   accounting::Counters board_counters;
   board_counters.requests = board->requests.load(std::memory_order_relaxed);
   board_counters.request_ns = board->request_ns.load(std::memory_order_relaxed);
+  board_counters.late = board->late.load(std::memory_order_relaxed);
   const auto now = std::chrono::steady_clock::now();
   book.meter.read_board(book.run_identity, board_counters, book.run->workers_max(),
                         now - book.run->started());

@@ -42,6 +42,8 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   spawn.tmp_bytes = plan.tmp_bytes;
   spawn.ini_from_web = static_cast<zygote_link::IniFromWeb>(plan.ini_from_web);
   spawn.serving.htaccess = plan.serving.htaccess;
+  spawn.serving.deadline_ms = milliseconds_of(plan.deadline);
+  spawn.serving.slow_ms = milliseconds_of(plan.serving.slow);
   for (const auto *entries : {&plan.ini, &tenant.ini})
     for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
   append(spawn.environment, plan.environment);

@@ -37,6 +37,8 @@ struct Board {
   std::atomic<std::uint64_t> requests;     // finished since the sandbox started
   std::atomic<std::uint64_t> request_ns;   // their wall time, summed
   std::atomic<std::uint64_t> last_end_ns;  // when the last request ended
+  std::atomic<std::uint64_t> late;         // requests that were past their deadline
+  std::atomic<std::uint64_t> slow;         // requests that the slow log has
   alignas(64) Slot slots[kMaxWorkers];
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

@@ -44,11 +44,15 @@ enum class IniFromWeb : std::uint8_t { kNone = 0, kValue = 1, kAdmin = 2 };
 
 // How the tenant's requests are served, beyond ini entries.
 struct Serving {
-  bool htaccess = true;  // php_value and its kin in .htaccess files are obeyed
+  bool htaccess = true;           // php_value and its kin in .htaccess files are obeyed
+  std::uint32_t deadline_ms = 0;  // of a running request; 0: none
+  std::uint32_t slow_ms = 0;      // one that runs so long has its backtrace logged; 0: never
 
   template <typename Io>
   void fields(Io &io) {
     io(htaccess);
+    io(deadline_ms);
+    io(slow_ms);
   }
 };
 
