@@ -17,7 +17,8 @@ namespace {
 constexpr char kBoundName[] = "new";
 }  // namespace
 
-Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid) {
+Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid,
+                                      const std::set<std::string> &keep) {
   PADDOCK_CHECK(make_directories(directory, 0755));
   PADDOCK_TRY(const UniqueFd fd, open_file(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   if (::fchown(fd.get(), 0, apache_gid) != 0) return errno_error("chown " + directory);
@@ -26,6 +27,7 @@ Result<void> prepare_socket_directory(const std::string &directory, gid_t apache
   const std::unique_ptr<DIR, int (*)(DIR *)> entries(::opendir(directory.c_str()), &::closedir);
   if (!entries) return errno_error("open " + directory);
   while (const dirent *entry = ::readdir(entries.get())) {
+    if (keep.contains(entry->d_name)) continue;
     struct stat status {};
     if (::fstatat(fd.get(), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISSOCK(status.st_mode))
       ::unlinkat(fd.get(), entry->d_name, 0);

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <set>
 #include <string>
 
 #include "base/result.h"
@@ -16,8 +17,9 @@ inline constexpr int kBacklog = 4096;
 
 // Makes the directory for the sockets, or takes it over: mode 0710, owner root, group `apache_gid`: Apache
 // can reach a name that it knows, and nobody can list the names. Removes the sockets that a dead run left in
-// it.
-Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid);
+// it, except for the names in `keep`.
+Result<void> prepare_socket_directory(const std::string &directory, gid_t apache_gid,
+                                      const std::set<std::string> &keep = {});
 
 // A listening socket at `path`, blocking (O_NONBLOCK belongs to the open file description, which the workers
 // share and block on), mode 0660, owner root, group `apache_gid`. An old socket at the path is replaced.

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "policies/config_file.h"
+#include "supervisor/service_manager.h"
 #include "supervisor/supervisor.h"
 
 using namespace paddock;
@@ -50,6 +51,7 @@ log::Level level_of(const std::string &name) {
 }  // namespace
 
 int main(int argc, char **argv) {
+  auto manager = supervisor::ServiceManager::from_environment();
   CLI::App app{"paddockd: runs every tenant's PHP in a sandbox of its own"};
   app.set_version_flag("--version", PADDOCK_VERSION);
   app.footer(
@@ -58,10 +60,13 @@ int main(int argc, char **argv) {
   std::string config_path = "/etc/paddock/paddock.toml";
   std::string program_dir = own_directory();
   std::string log_file;
+  bool hand_over = false;
   app.add_option("--config", config_path, "the config file")->capture_default_str();
   app.add_option("--program-dir", program_dir, "where paddock-gateway and paddock-php are")
       ->capture_default_str();
   app.add_option("--log-file", log_file, "write the log there instead of to standard error");
+  app.add_flag("--hand-over", hand_over,
+               "under systemd: a stop leaves sockets and running requests to the next start");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -82,7 +87,8 @@ int main(int argc, char **argv) {
   }
   ::umask(022);
   raise_descriptor_limit();
-  auto supervisor = supervisor::Supervisor::create(*loaded.config, program_dir);
+  auto supervisor =
+      supervisor::Supervisor::create(*loaded.config, program_dir, std::move(manager), hand_over);
   if (!supervisor) {
     log::error(supervisor.error().message());
     return kExitFailed;

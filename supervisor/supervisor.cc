@@ -3,10 +3,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
+#include <set>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -43,7 +46,8 @@ Result<void> prepare_directories(const policies::Config &config) {
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
-                                                       const std::string &program_dir) {
+                                                       const std::string &program_dir, ServiceManager manager,
+                                                       bool hand_over) {
   PADDOCK_TRY(UniqueFd lock, lock_run_dir(config.runtime.run_dir));
   PADDOCK_CHECK(prepare_directories(config));
   PADDOCK_TRY(auto hierarchy, cgroups::Hierarchy::open(config.runtime.cgroup));
@@ -61,14 +65,14 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
   }
   PADDOCK_TRY(BlockList blocks, BlockList::load(config.runtime.state_dir));
   PADDOCK_TRY(const policies::SocketKey key, policies::load_or_create_socket_key(config.runtime.state_dir));
-  const std::filesystem::path any_socket = policies::socket_path(config.runtime, key, "any");
-  PADDOCK_CHECK(prepare_socket_directory(any_socket.parent_path().string(), config.apache_gid));
 
-  std::unique_ptr<Supervisor> self(
-      new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks), std::move(lock), key));
+  std::unique_ptr<Supervisor> self(new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks),
+                                                  std::move(lock), key, std::move(manager), hand_over));
+  PADDOCK_CHECK(self->prepare_sockets());
   self->accountant_.start();
   PADDOCK_CHECK(self->start_programs(program_dir));
   for (const auto &[name, settings] : self->config_->tenants) PADDOCK_CHECK(self->add_tenant(name));
+  self->manager_.drop_stored();
   self->adopt_left_overs();
   PADDOCK_TRY(self->control_,
               ControlServer::start(self->io_, policies::control_socket_path(self->runtime_),
@@ -79,7 +83,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
 }
 
 Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, UniqueFd lock,
-                       const policies::SocketKey &socket_key)
+                       const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over)
     : signals_(io_, SIGTERM, SIGINT, SIGHUP),
       left_over_timer_(io_),
       stop_timer_(io_),
@@ -89,6 +93,9 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       blocks_(std::move(blocks)),
       accountant_(io_, runtime_.state_dir),
       lock_(std::move(lock)),
+      manager_(std::move(manager)),
+      watchdog_timer_(io_),
+      hand_over_(hand_over && manager_.present()),
       socket_key_(socket_key) {
   signals_.add(SIGUSR1);
 }
@@ -133,17 +140,41 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
 
   services_ = std::make_unique<Services>(
-      Services{io_, runtime_, hierarchy_, blocks_, *gateway_, *zygote_, accountant_});
+      Services{io_, runtime_, hierarchy_, blocks_, *gateway_, *zygote_, accountant_, manager_});
   gateway_->start();
   zygote_->start();
   return {};
+}
+
+// The sockets that a predecessor left in the service manager's store keep their files; connections wait in
+// them.
+Result<void> Supervisor::prepare_sockets() {
+  std::set<std::string> kept;
+  std::filesystem::path directory;
+  const auto file_of = [&](const std::string &name) {
+    return std::filesystem::path(policies::socket_path(runtime_, socket_key_, name));
+  };
+  for (const auto &[name, fd] : manager_.stored())
+    if (config_->tenants.contains(name)) kept.insert(file_of(name).filename().string());
+  return prepare_socket_directory(file_of("any").parent_path().string(), config_->apache_gid, kept);
 }
 
 Result<void> Supervisor::add_tenant(const std::string &name) {
   const auto &settings = config_->tenants.at(name);
   if (!settings.problem.empty()) log::warning("tenant " + name + " cannot run: " + settings.problem);
   const std::string path = policies::socket_path(runtime_, socket_key_, name);
-  PADDOCK_TRY(UniqueFd listener, listen_at(path, config_->apache_gid));
+  std::optional<UniqueFd> kept;
+  struct stat status {};
+  // Without its file nobody reaches a socket.
+  if (::lstat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode)) kept = manager_.take_listener(name);
+  UniqueFd listener;
+  if (kept) {
+    listener = std::move(*kept);
+  } else {
+    manager_.drop(name);
+    PADDOCK_TRY(listener, listen_at(path, config_->apache_gid));
+    manager_.store(name, listener);
+  }
   auto tenant =
       std::make_unique<Tenant>(*services_, next_number_++, name, config_, std::move(listener), path);
   by_number_.emplace(tenant->number(), tenant.get());
@@ -265,6 +296,7 @@ Supervisor::Tenants::iterator Supervisor::remove_tenant(Tenants::iterator positi
   gateway_->remove(tenant->number());
   by_number_.erase(tenant->number());
   ::unlink(tenant->socket_path().c_str());
+  manager_.forget(tenant->settings().name);
   tenant->retire();
   leaving_.push_back(std::move(tenant));
   return tenants_.erase(position);
@@ -273,14 +305,27 @@ Supervisor::Tenants::iterator Supervisor::remove_tenant(Tenants::iterator positi
 void Supervisor::run() {
   log::info("serving " + std::to_string(tenants_.size()) + " tenants of " + config_->file);
   wait_for_signal();
+  tell_manager_we_live();
+  manager_.ready();
   io_.run();
+}
+
+void Supervisor::tell_manager_we_live() {
+  if (!manager_.watchdog()) return;
+  manager_.alive();
+  watchdog_timer_.expires_after(*manager_.watchdog() / 2);
+  watchdog_timer_.async_wait([this](const boost::system::error_code &error) {
+    if (!error) tell_manager_we_live();
+  });
 }
 
 void Supervisor::wait_for_signal() {
   signals_.async_wait([this](const boost::system::error_code &error, int number) {
     if (error) return;
     if (number == SIGHUP) {
+      manager_.reloading();
       if (const auto reloaded = reload(); !reloaded) log::error("reload: " + reloaded.error().message());
+      manager_.ready();
     } else if (number == SIGUSR1) {
       log::reopen();
     } else {
@@ -293,7 +338,8 @@ void Supervisor::wait_for_signal() {
 void Supervisor::begin_stop() {
   if (stopping_) return;
   stopping_ = true;
-  log::info("stopping");
+  log::info(hand_over_ ? "stopping; running requests are left to finish" : "stopping");
+  manager_.stopping();
   control_->stop();
   for (const auto &[name, tenant] : tenants_) tenant->retire();
   finish_stop_when_quiet();
@@ -304,15 +350,11 @@ void Supervisor::finish_stop_when_quiet() {
   const bool all_quiet =
       std::all_of(tenants_.begin(), tenants_.end(), [&](const auto &entry) { return quiet(entry.second); }) &&
       std::all_of(leaving_.begin(), leaving_.end(), quiet) && left_overs_.empty();
-  if (all_quiet) {
+  if (all_quiet || hand_over_) {
     gateway_->stop();
     zygote_->stop();
     if (!gateway_->program().running() && !zygote_->program().running()) {
-      for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
-      if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());
-      accountant_.stop();
-      log::info("stopped");
-      io_.stop();
+      leave();
       return;
     }
   }
@@ -320,6 +362,16 @@ void Supervisor::finish_stop_when_quiet() {
   stop_timer_.async_wait([this](const boost::system::error_code &error) {
     if (!error) finish_stop_when_quiet();
   });
+}
+
+void Supervisor::leave() {
+  if (!hand_over_) {
+    for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
+    if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());
+  }
+  accountant_.stop();
+  log::info("stopped");
+  io_.stop();
 }
 
 }  // namespace paddock::supervisor

@@ -18,6 +18,7 @@
 #include "supervisor/accountant.h"
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
+#include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
 #include "supervisor/zygote.h"
 
@@ -29,8 +30,11 @@ class Supervisor {
  public:
   // Takes run_dir over (one supervisor a run_dir: flock(2) on run_dir/paddockd.lock), finds what a dead run
   // left, makes the sockets. program_dir: where paddock-gateway and paddock-php are.
+  // hand_over: a stop is followed by a start. It then leaves the listening sockets in the service manager's
+  // store and running requests to the keepers, which end when they are done, and does not wait for either.
   [[nodiscard]] static Result<std::unique_ptr<Supervisor>> create(policies::Config config,
-                                                                  const std::string &program_dir);
+                                                                  const std::string &program_dir,
+                                                                  ServiceManager manager, bool hand_over);
   ~Supervisor();
 
   // Serves until SIGTERM or SIGINT, then lets running requests finish and removes all that it made.
@@ -51,10 +55,12 @@ class Supervisor {
 
  private:
   Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, UniqueFd lock,
-             const policies::SocketKey &socket_key);
+             const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over);
 
   Result<void> start_programs(const std::string &program_dir);
+  [[nodiscard]] Result<void> prepare_sockets();
   Result<void> add_tenant(const std::string &name);
+  void tell_manager_we_live();
   Tenants::iterator remove_tenant(Tenants::iterator position);
   void hold_until_empty(const std::string &name, std::chrono::milliseconds patience);
   void adopt_left_overs();
@@ -62,6 +68,7 @@ class Supervisor {
   void wait_for_signal();
   void begin_stop();
   void finish_stop_when_quiet();
+  void leave();
 
   struct LeftOver {
     std::string tenant;
@@ -79,6 +86,9 @@ class Supervisor {
   BlockList blocks_;
   Accountant accountant_;
   UniqueFd lock_;
+  ServiceManager manager_;
+  boost::asio::steady_timer watchdog_timer_;
+  bool hand_over_;
   policies::SocketKey socket_key_;
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   std::unique_ptr<Gateway> gateway_;

@@ -205,6 +205,8 @@ void Tenant::replace_broken_socket() {
   if (!fresh) return log::error(settings_->name + ": its socket was shut down: " + fresh.error().message());
   log::warning(settings_->name + ": its sandbox had shut its socket down; another is in its place");
   listener_ = std::move(*fresh);
+  services_.manager.forget(settings_->name);
+  services_.manager.store(settings_->name, listener_);
   services_.gateway.remove(number_);
   introduce_to_gateway();
 }

@@ -22,6 +22,7 @@
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
 #include "supervisor/run.h"
+#include "supervisor/service_manager.h"
 
 namespace paddock::supervisor {
 
@@ -34,6 +35,7 @@ struct Services {
   Gateway &gateway;
   Zygote &zygote;
   Accountant &accountant;
+  ServiceManager &manager;
 };
 
 class Tenant {

@@ -102,6 +102,7 @@ class Paddock:
         }
         self.tenants = {}
         self.supervisor = None  # subprocess.Popen
+        self.manager = None  # a ServiceManager that starts it, and holds its sockets over restarts
         self._settled_files = {}
 
     # --- the config
@@ -128,11 +129,15 @@ class Paddock:
     def launch(self):
         """Starts paddockd without waiting for it."""
         with open(self.directory / "paddockd.err", "ab") as errors:
-            self.supervisor = subprocess.Popen(
-                [machine.BIN / "paddockd", "--config", self.config], stdin=subprocess.DEVNULL, stdout=errors,
-                stderr=errors, cwd="/", preexec_fn=process.end_with_parent,
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-                     **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}})
+            command = [machine.BIN / "paddockd", "--config", self.config]
+            environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+                           **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
+            options = {"stdin": subprocess.DEVNULL, "stdout": errors, "stderr": errors, "cwd": "/",
+                       "preexec_fn": process.end_with_parent}
+            if self.manager:
+                self.supervisor = self.manager.launch([*command, "--hand-over"], environment, **options)
+            else:
+                self.supervisor = subprocess.Popen(command, env=environment, **options)
         if self not in Paddock.live:
             Paddock.live.append(self)
 

@@ -122,9 +122,9 @@ def open_files(pid):
     return links
 
 
-def kill(pid):
-    """SIGKILL to a process that this test's Paddock started; the pid comes from /proc a moment ago."""
-    os.kill(pid, signal.SIGKILL)
+def kill(pid, number=signal.SIGKILL):
+    """A signal to a process that this test's Paddock started; the pid comes from /proc a moment ago."""
+    os.kill(pid, number)
 
 
 def as_user(account, function):
