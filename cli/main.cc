@@ -7,6 +7,7 @@
 #include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/import_fpm.h"
+#include "cli/policy.h"
 #include "cli/status.h"
 #include "cli/text.h"
 #include "cli/usage.h"
@@ -28,6 +29,8 @@ struct Arguments {
   std::string tenant;
   std::string reason;
   std::string until;
+  std::string profile;
+  std::string call;
   cli::VhostOptions vhost;
   cli::UsageOptions usage;
   cli::EventsOptions events;
@@ -38,10 +41,17 @@ class Commands {
  public:
   Commands(CLI::App &app, cli::Session &session) : app_(app), session_(session) {}
 
-  CLI::App *add(const char *name, const char *help, std::function<ExitStatus()> run) {
-    CLI::App *command = app_.add_subcommand(name, help);
+  CLI::App *add(const char *name, const char *help, std::function<ExitStatus()> run,
+                CLI::App *group = nullptr) {
+    CLI::App *command = (group == nullptr ? &app_ : group)->add_subcommand(name, help);
     command->add_flag("--json", session_.json, "Print JSON");
     command->callback([this, run = std::move(run)] { status_ = run(); });
+    return command;
+  }
+  // A word that others follow.
+  CLI::App *group(const char *name, const char *help) {
+    CLI::App *command = app_.add_subcommand(name, help);
+    command->require_subcommand(1);
     return command;
   }
   [[nodiscard]] ExitStatus status() const { return status_; }
@@ -116,6 +126,14 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
                        "A duration (2h, 7d) or a time (2026-01-31T18:00); else for good");
 
   commands.add("reload", "Let the supervisor read its config again", [&] { return cli::reload(session); });
+
+  CLI::App *policy = commands.group("policy", "Look at seccomp profiles");
+  CLI::App *explain = commands.add(
+      "explain", "Tell what a profile allows, and why",
+      [&] { return cli::explain_policy(session, arguments.profile, arguments.call); }, policy);
+  explain->add_option("profile", arguments.profile, "default, strict, shell, or one of seccomp_dir")
+      ->required();
+  explain->add_option("call", arguments.call, "Only this system call: a name or a number");
 
   CLI::App *vhost = commands.add("vhost", "Print the web server's lines for a tenant",
                                  [&] { return cli::vhost(session, arguments.vhost); });

@@ -1,11 +1,14 @@
 #include "php_worker/zygote.h"
 
 #include <fcntl.h>
+#include <linux/bpf_common.h>
+#include <linux/filter.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <cstring>
 #include <ctime>
 #include <memory>
 #include <span>
@@ -95,6 +98,15 @@ int keeper_entry(void *argument) {
   return run_keeper(std::move(options));
 }
 
+// The bytes of Spawn::seccomp as instructions.
+Result<std::vector<sock_filter>> seccomp_filter(const std::string &bytes) {
+  if (bytes.size() % sizeof(sock_filter) != 0 || bytes.size() / sizeof(sock_filter) > BPF_MAXINSNS)
+    return errno_error("take a seccomp filter of " + std::to_string(bytes.size()) + " bytes", EINVAL);
+  std::vector<sock_filter> filter(bytes.size() / sizeof(sock_filter));
+  if (!bytes.empty()) std::memcpy(filter.data(), bytes.data(), bytes.size());
+  return filter;
+}
+
 class Zygote {
  public:
   Zygote(MessageSocket link, sandbox::BaseView view, OpcacheRegion opcache, std::vector<int> php_fds)
@@ -123,8 +135,14 @@ class Zygote {
     if (packet.fds.size() != zygote_link::kFixedFds + spawn->binds.size())
       return failed(*spawn,
                     Error{"take the descriptors of Spawn: " + std::to_string(packet.fds.size()) + " came"});
+    const auto filter = seccomp_filter(spawn->seccomp);
+    if (!filter) return failed(*spawn, filter.error());
+    const sock_fprog program{static_cast<unsigned short>(filter->size()),
+                             const_cast<sock_filter *>(filter->data())};
     KeeperStart start{&*spawn, &packet.fds, &opcache_, &php_fds_, 0};
-    auto prepared = sandbox::PreparedSandbox::prepare(view_, spec(*spawn, packet.fds));
+    auto wanted = spec(*spawn, packet.fds);
+    if (!filter->empty()) wanted.seccomp = &program;
+    auto prepared = sandbox::PreparedSandbox::prepare(view_, wanted);
     if (!prepared) return failed(*spawn, prepared.error());
     start.cloned_ns = monotonic_ns();
     auto spawned = prepared->spawn(keeper_entry, &start);
@@ -150,6 +168,8 @@ class Zygote {
     }
     spec.cgroup = fds[zygote_link::kCgroup];
     spec.tmp_bytes = spawn.tmp_bytes;
+    spec.network =
+        spawn.network == zygote_link::Network::kHost ? sandbox::Network::kHost : sandbox::Network::kNone;
     spec.keep_fds = php_fds_;
     for (const auto kept : {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog,
                             zygote_link::kScoreboard, zygote_link::kPage, zygote_link::kHandoff})

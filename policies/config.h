@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,18 @@ struct Bind {
   std::string target;  // in the view; the same path where the config names none
   bool writable = false;
   Location where;
+};
+
+// Leave for a setting that weakens the sandbox (policies/grants.h).
+struct Grant {
+  std::string name;
+  std::string reason;
+  Location where;
+};
+
+enum class Network : std::uint8_t {
+  kHost = 0,  // the host's
+  kNone = 1,  // loopback of its own, and nothing else
 };
 
 // A device's share of io.max (cgroup-v2.rst, "io.max"); an absent figure is unlimited.
@@ -82,11 +95,17 @@ struct Plan {
   std::chrono::milliseconds queue_time{10'000};
   std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
+  std::string seccomp = "default";  // the name of a profile
+  std::shared_ptr<const std::string>
+      seccomp_filter;             // the profile compiled: an array of sock_filter; never null
+  bool seccomp_learning = false;  // what the profile does not know runs, and is logged
+  Network network = Network::kHost;
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   std::vector<IniEntry> ini;
   std::vector<std::string> environment;  // NAME=value
   std::vector<Bind> binds;
+  std::vector<Grant> grants;
 };
 
 struct Tenant {
@@ -100,6 +119,7 @@ struct Tenant {
   std::vector<IniEntry> ini;             // after the plan's
   std::vector<std::string> environment;  // after the plan's
   std::vector<Bind> binds;               // after the plan's
+  std::vector<Grant> grants;             // beside the plan's
   // Why this tenant cannot run (no such user, no home); the others run. Empty: it can.
   std::string problem;
 };
@@ -117,6 +137,7 @@ struct Runtime {
   std::string cgroup;  // below the cgroup2 mount; empty: the supervisor's own
   bool allow_missing_controllers = false;
   std::string php_ini_dir = "/etc/php/8.2/embed";  // php.ini and conf.d as the zygote reads them
+  std::string seccomp_dir;   // profiles of the admin's own, before the shipped ones; empty: none
   std::string refusal_page;  // the admin's page, read from the file that the config names; empty: built in
   std::chrono::milliseconds stop_patience{
       10'000};  // running requests may take so long when a sandbox is stopped

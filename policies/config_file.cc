@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "policies/plan_section.h"
 #include "policies/runtime_section.h"
+#include "policies/seccomp_profile.h"
 #include "policies/socket_path.h"
 #include "policies/tenant_section.h"
 
@@ -39,11 +40,13 @@ class Loader {
     if (syntax_error_) return finish();
     config_.file = path;
     read_main(main);
+    profiles_.emplace(machine_, config_.runtime.seccomp_dir);
     collect(main);
     for (auto &[name, declaration] : plans_) resolve_plan(name);
     if (!config_.plans.contains("default")) {
       config_.plans["default"].name = "default";
       config_.plans["default"].where = {path, 0, 0};
+      config_.plans["default"].seccomp_filter = profiles_->filter("default", false, diagnostics_);
     }
     for (auto &[name, declaration] : tenants_) add_tenant(name, declaration);
     return finish();
@@ -218,7 +221,7 @@ class Loader {
       plan.name = *last;
       Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
                              "plan." + (is_bare_key(*last) ? *last : log::quoted(*last)));
-      read_plan(part, hidden_, machine_, plan);
+      read_plan(part, hidden_, machine_, *profiles_, diagnostics_, plan);
       config_.plans[*last] = std::move(plan);
     }
   }
@@ -260,6 +263,7 @@ class Loader {
   std::map<std::string, Declaration> plans_;
   std::map<std::string, Declaration> tenants_;
   std::vector<std::string> hidden_;
+  std::optional<SeccompProfiles> profiles_;
   Config config_;
   bool syntax_error_ = false;
 };

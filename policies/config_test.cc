@@ -82,6 +82,8 @@ tmp_size = 1048576
 ini_from_web = "admin"
 htaccess = false
 slow_log = "3s"
+seccomp = "shell"
+network = "none"
 cpu = "150%"
 cpu_weight = 200
 memory_high = "64M"
@@ -89,6 +91,15 @@ memory_max = "1G"
 swap_max = 0
 pids = 100
 io_weight = 300
+[[plan.full.grant]]
+name = "ini-from-web"
+reason = "an old control panel"
+[[plan.full.grant]]
+name = "seccomp"
+reason = "the developers' host"
+[[plan.full.grant]]
+name = "writable-bind"
+reason = "pictures that two sites share"
 [[plan.full.io]]
 device = "/srv"
 read_bps = "1M"
@@ -173,7 +184,7 @@ env = { LANG = "de" }
   CHECK(plan.binds[1].source == "/srv/shared");
   CHECK(plan.binds[1].target == "/shared");
   CHECK(plan.binds[1].writable);
-  CHECK(plan.binds[1].where.line == 52);
+  CHECK(plan.binds[1].where.line == 63);
 
   const Tenant &tenant = config.tenants.at("www.example.org");
   CHECK(tenant.user == "homeless");
@@ -406,9 +417,10 @@ TEST_CASE("the manual describes every key") {
   const Loaded loaded = parse(
       "zzzzzzzzz = 1\n[runtime]\nzzzzzzzzz = 1\n[apache]\nzzzzzzzzz = 1\n[plan.a]\nzzzzzzzzz = "
       "1\n[[plan.a.io]]\n"
-      "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
+      "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.grant]]\nname = \"seccomp\"\nreason = \"r\"\nzzzzzzzzz = "
+      "1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
       "1\n[tenant.alice]\nzzzzzzzzz = 1\n");
-  REQUIRE(loaded.diagnostics.size() == 7);
+  REQUIRE(loaded.diagnostics.size() == 8);
   for (const auto &found : loaded.diagnostics) {
     REQUIRE(found.expected.starts_with("one of "));
     std::istringstream keys(found.expected.substr(7));

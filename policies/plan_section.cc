@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "base/log.h"
+#include "policies/grants.h"
 #include "policies/serving_section.h"
 #include "policies/units.h"
 
@@ -85,6 +86,45 @@ void read_limits(Section &section, const Machine &machine, Limits &limits) {
     read_io(section.inside("io", *value->as<Table>(), value->where), machine, limits.io);
 }
 
+void read_seccomp(Section &section, SeccompProfiles &profiles, std::vector<Diagnostic> &diagnostics,
+                  Plan &plan) {
+  if (const auto name = section.text("seccomp")) {
+    plan.seccomp = *name;
+    plan.seccomp_filter.reset();
+  }
+  if (const auto learning = section.boolean("seccomp_learning");
+      learning && *learning != plan.seccomp_learning) {
+    plan.seccomp_learning = *learning;
+    plan.seccomp_filter.reset();
+  }
+  if (plan.seccomp_filter) return;
+  const std::size_t before = diagnostics.size();
+  plan.seccomp_filter = profiles.filter(plan.seccomp, plan.seccomp_learning, diagnostics);
+  if (plan.seccomp_filter || profiles.is_broken(plan.seccomp)) return;
+  if (diagnostics.size() == before)
+    section.fail("seccomp", "there is no seccomp profile " + log::quoted(plan.seccomp, 64),
+                 "the name of a profile", {}, nearest_of(plan.seccomp, SeccompProfiles::names()));
+}
+
+// What weakens the sandbox needs a grant. Where an inherited setting is at fault, so is the section as a
+// whole.
+void check_grants(Section &section, SeccompProfiles &profiles, const Plan &plan) {
+  if (const auto more = profiles.beyond_default(plan.seccomp); !more.empty())
+    require_grant(
+        section, "seccomp", plan.grants, kGrantSeccomp,
+        "the profile " + log::quoted(plan.seccomp, 64) + " allows what \"default\" does not (" + more + ")");
+  if (plan.seccomp_learning)
+    require_grant(section, "seccomp_learning", plan.grants, kGrantLearning,
+                  "system calls that the profile does not know would run");
+  if (plan.ini_from_web == IniFromWeb::kAdmin)
+    require_grant(section, "ini_from_web", plan.grants, kGrantIniFromWeb,
+                  "\"admin\" lets .htaccess files set what PHP code cannot");
+  for (const auto &bind : plan.binds)
+    if (bind.writable)
+      require_grant(section, "bind", plan.grants, kGrantWritableBind,
+                    log::quoted(bind.source, 128) + " would be writable for tenants");
+}
+
 // What each figure allows alone, but not with another.
 void check(Section &section, const Plan &plan) {
   const Limits &limits = plan.limits;
@@ -102,7 +142,8 @@ void check(Section &section, const Plan &plan) {
 
 }  // namespace
 
-void read_plan(Section &section, const std::vector<std::string> &hidden, const Machine &machine, Plan &plan) {
+void read_plan(Section &section, const std::vector<std::string> &hidden, const Machine &machine,
+               SeccompProfiles &profiles, std::vector<Diagnostic> &diagnostics, Plan &plan) {
   plan.where = section.location();
   section.text("inherits");  // the caller has followed it
   narrow(section.integer("workers", 1, kMaxWorkers), plan.workers);
@@ -114,6 +155,10 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   if (const auto deadline = section.duration("deadline", milliseconds(0), hours(24)))
     plan.deadline = *deadline;
   narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);
+  read_grants(section, plan.grants);
+  read_seccomp(section, profiles, diagnostics, plan);
+  if (const auto network = section.choice("network", {"host", "none"}))
+    plan.network = static_cast<Network>(*network);
   if (const auto from_web = section.choice("ini_from_web", {"none", "value", "admin"}))
     plan.ini_from_web = static_cast<IniFromWeb>(*from_web);
   read_serving(section, plan.serving);
@@ -123,6 +168,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   read_binds(section, hidden, machine, plan.binds);
   section.finish();
   check(section, plan);
+  check_grants(section, profiles, plan);
 }
 
 }  // namespace paddock::policies

@@ -83,6 +83,7 @@ void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
   if (const auto allow = section.boolean("allow_missing_controllers"))
     runtime.allow_missing_controllers = *allow;
   read_directory(section, "php_ini_dir", runtime.php_ini_dir);
+  read_directory(section, "seccomp_dir", runtime.seccomp_dir);
   read_page(section, machine, runtime);
   using std::chrono::milliseconds;
   if (const auto patience = section.duration("stop_patience", milliseconds(0), std::chrono::minutes(10)))

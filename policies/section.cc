@@ -187,6 +187,14 @@ std::optional<std::vector<std::pair<std::string, Position>>> Section::texts(std:
   return out;
 }
 
+const Array *Section::array(std::string_view key) {
+  const Entry *entry = ask(key);
+  if (entry == nullptr) return nullptr;
+  const auto *value = entry->value.as<Array>();
+  if (value == nullptr) wrong(*entry, "an array");
+  return value;
+}
+
 const Table *Section::table(std::string_view key) {
   const Entry *entry = ask(key);
   if (entry == nullptr) return nullptr;

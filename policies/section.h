@@ -33,6 +33,8 @@ class Section {
   // An absolute path without "." or ".." in it; one slash at its end is dropped.
   std::optional<std::string> path(std::string_view key);
   std::optional<std::vector<std::pair<std::string, Position>>> texts(std::string_view key);
+  // An array of whatever it holds.
+  const Array *array(std::string_view key);
   const Table *table(std::string_view key);
   // [[key]]: the tables of an array.
   std::vector<const Value *> tables(std::string_view key);

@@ -1,6 +1,7 @@
 #include "policies/tenant_section.h"
 
 #include "base/log.h"
+#include "policies/grants.h"
 
 namespace paddock::policies {
 namespace {
@@ -52,7 +53,15 @@ void read_tenant(Section &section, const Config &config, const std::vector<std::
   read_ini(section, tenant.ini);
   read_environment(section, tenant.environment);
   read_binds(section, hidden, machine, tenant.binds);
+  read_grants(section, tenant.grants);
   section.finish();
+  for (const auto &bind : tenant.binds) {
+    const auto plan = config.plans.find(tenant.plan);
+    if (!bind.writable || (plan != config.plans.end() && has_grant(plan->second.grants, kGrantWritableBind)))
+      continue;
+    require_grant(section, "bind", tenant.grants, kGrantWritableBind,
+                  log::quoted(bind.source, 128) + " would be writable for the tenant");
+  }
   if (tenant.user.empty()) {
     section.fail("user", "empty", "the name of an account");
     return;

@@ -50,6 +50,8 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   append(spawn.environment, tenant.environment);
   for (const auto *binds : {&plan.binds, &tenant.binds})
     for (const auto &bind : *binds) spawn.binds.push_back({bind.source, bind.target, bind.writable});
+  if (plan.seccomp_filter) spawn.seccomp = *plan.seccomp_filter;
+  spawn.network = static_cast<zygote_link::Network>(plan.network);
   return spawn;
 }
 
@@ -77,6 +79,7 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
     return error;
   };
 
+  if (spawn.seccomp.empty()) return give_up(Error{"no seccomp filter for the sandbox of " + spawn.name});
   std::vector<UniqueFd> trees;
   auto home =
       sandbox::open_detached_tree(spawn.home, {.directory = true, .writable = true, .owner = spawn.uid});

@@ -244,6 +244,37 @@ struct Version {
   }
 };
 
+// Not of the protocol: what `paddock policy explain --json` prints.
+struct SyscallAnswer {
+  std::string call;
+  std::string answer;  // "allowed"
+  std::string group;
+  std::string reason;
+  std::string where;  // FILE:LINE:COLUMN of the rule; empty: the profile has none
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("call", call);
+    io("answer", answer);
+    io("group", group);
+    io("reason", reason);
+    io("where", where);
+  }
+};
+
+struct PolicyExplanation {
+  std::string profile;
+  std::string description;
+  std::vector<SyscallAnswer> calls;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("profile", profile);
+    io("description", description);
+    io("calls", calls);
+  }
+};
+
 // Not of the protocol: what `paddock vhost --json` prints.
 struct Vhost {
   std::string tenant;

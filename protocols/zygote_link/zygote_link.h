@@ -56,6 +56,8 @@ struct Serving {
   }
 };
 
+enum class Network : std::uint8_t { kHost = 0, kNone = 1 };
+
 // The descriptors of a Spawn, in this order. The bind trees follow, one for each entry of Spawn::binds.
 enum SpawnFd : std::size_t {
   kListen = 0,      // the tenant's listening socket, SOCK_STREAM
@@ -87,6 +89,8 @@ struct Spawn {
   std::vector<IniEntry> ini;
   std::vector<std::string> environment;  // NAME=value, for PHP's getenv()
   std::vector<Bind> binds;
+  std::string seccomp;  // an array of sock_filter (linux/filter.h), for seccomp(2); empty: none
+  Network network = Network::kHost;
 
   template <typename Io>
   void fields(Io &io) {
@@ -105,6 +109,8 @@ struct Spawn {
     io(ini);
     io(environment);
     io(binds);
+    io(seccomp);
+    io(network);
   }
 };
 
