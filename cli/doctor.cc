@@ -16,6 +16,18 @@ namespace {
 using control::Finding;
 using control::FindingSeverity;
 
+// Nothing is wrong with a grant; but who looks after the machine is to see each.
+void list_grants(const policies::Config &config, Findings &findings) {
+  const auto list = [&](const std::string &holder, const std::vector<policies::Grant> &grants) {
+    for (const auto &grant : grants)
+      findings.push_back(
+          {FindingSeverity::kOk, "grant",
+           holder + " has " + grant.name + ": " + grant.reason + " (" + grant.where.to_string() + ")", ""});
+  };
+  for (const auto &[name, plan] : config.plans) list("plan " + name, plan.grants);
+  for (const auto &[name, tenant] : config.tenants) list("tenant " + name, tenant.grants);
+}
+
 void check_loaded(const Session &session, const policies::Loaded &loaded, Findings &findings) {
   for (const auto &found : loaded.diagnostics) {
     const bool error = found.severity == policies::Severity::kError;
@@ -23,6 +35,7 @@ void check_loaded(const Session &session, const policies::Loaded &loaded, Findin
                         found.where.to_string() + ": " + found.explanation(), "correct " + found.where.file});
   }
   if (loaded.config) check_config_files(*loaded.config, findings);
+  if (loaded.config) list_grants(*loaded.config, findings);
   if (!loaded.config && loaded.diagnostics.empty())
     findings.push_back({FindingSeverity::kError, "config", session.config + " cannot be used", ""});
 }

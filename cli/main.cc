@@ -7,7 +7,9 @@
 #include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/import_fpm.h"
+#include "cli/learned.h"
 #include "cli/policy.h"
+#include "cli/shell.h"
 #include "cli/status.h"
 #include "cli/text.h"
 #include "cli/usage.h"
@@ -31,6 +33,7 @@ struct Arguments {
   std::string until;
   std::string profile;
   std::string call;
+  std::vector<std::string> words;
   cli::VhostOptions vhost;
   cli::UsageOptions usage;
   cli::EventsOptions events;
@@ -127,6 +130,13 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
 
   commands.add("reload", "Let the supervisor read its config again", [&] { return cli::reload(session); });
 
+  CLI::App *shell = commands.add("shell", "Work in a tenant's sandbox, with the tenant's rights", [&] {
+    // The command's own status, whatever it is.
+    return static_cast<ExitStatus>(cli::shell(session, arguments.tenant, arguments.words));
+  });
+  shell->add_option("tenant", arguments.tenant, "The tenant")->required();
+  shell->add_option("command", arguments.words, "What is run there, after --; else /bin/sh");
+
   CLI::App *policy = commands.group("policy", "Look at seccomp profiles");
   CLI::App *explain = commands.add(
       "explain", "Tell what a profile allows, and why",
@@ -134,6 +144,13 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
   explain->add_option("profile", arguments.profile, "default, strict, shell, or one of seccomp_dir")
       ->required();
   explain->add_option("call", arguments.call, "Only this system call: a name or a number");
+
+  commands
+      .add(
+          "learned", "Tell what a tenant's plan would refuse, as the kernel logged it (seccomp_learning)",
+          [&] { return cli::learned_policy(session, arguments.tenant); }, policy)
+      ->add_option("tenant", arguments.tenant, "The tenant")
+      ->required();
 
   CLI::App *vhost = commands.add("vhost", "Print the web server's lines for a tenant",
                                  [&] { return cli::vhost(session, arguments.vhost); });

@@ -86,6 +86,8 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
   if (tenant.oom_kills && *tenant.oom_kills > 0)
     rows.push_back({"killed:", std::to_string(*tenant.oom_kills) + " times for want of memory"});
   if (tenant.cpu_us) rows.push_back({"cpu:", cpu_time(*tenant.cpu_us)});
+  for (const auto &grant : tenant.grants)
+    rows.push_back({"granted:", printable(grant.name) + ": " + printable(grant.reason)});
   std::string out = table(rows);
   if (tenant.running.empty()) return out;
   std::vector<std::vector<std::string>> requests = {{"PID", "AGE", "METHOD", "URI", "SCRIPT"}};

@@ -100,6 +100,7 @@ struct Plan {
       seccomp_filter;             // the profile compiled: an array of sock_filter; never null
   bool seccomp_learning = false;  // what the profile does not know runs, and is logged
   Network network = Network::kHost;
+  bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   std::vector<IniEntry> ini;

@@ -159,6 +159,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   read_seccomp(section, profiles, diagnostics, plan);
   if (const auto network = section.choice("network", {"host", "none"}))
     plan.network = static_cast<Network>(*network);
+  if (const auto own = section.boolean("own_start")) plan.own_start = *own;
   if (const auto from_web = section.choice("ini_from_web", {"none", "value", "admin"}))
     plan.ini_from_web = static_cast<IniFromWeb>(*from_web);
   read_serving(section, plan.serving);

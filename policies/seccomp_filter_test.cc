@@ -169,7 +169,7 @@ constexpr long kDangerous[] = {
     SYS_seccomp,
     SYS_modify_ldt,
     SYS_vmsplice,
-    SYS_pidfd_getfd,
+
     SYS_process_madvise,
     SYS_move_pages,
     SYS_migrate_pages,

@@ -94,6 +94,10 @@ std::string control_socket_path(const Runtime &runtime) {
   return runtime.run_dir + "/control.sock";
 }
 
+std::string shell_lock_path(const Runtime &runtime, std::string_view tenant) {
+  return runtime.run_dir + "/shell-" + std::string(tenant) + ".lock";
+}
+
 int longest_name(const Runtime &runtime) {
   constexpr std::size_t kRoom = sizeof(sockaddr_un::sun_path) - 1;
   const std::size_t taken = prefix(runtime).size() + 1 + kDigits + std::string_view(".sock").size();

@@ -30,6 +30,10 @@ using SocketKey = std::array<std::uint8_t, 32>;
 // run_dir/control.sock
 [[nodiscard]] std::string control_socket_path(const Runtime &runtime);
 
+// run_dir/shell-TENANT.lock: locked (flock(2)) while somebody is in the tenant's sandbox by `paddock shell`,
+// which is then not idle.
+[[nodiscard]] std::string shell_lock_path(const Runtime &runtime, std::string_view tenant);
+
 // How long a tenant's name may be for its socket's path to fit into sockaddr_un (unix(7): 108 bytes with the
 // NUL); below 1: run_dir is too long for any.
 [[nodiscard]] int longest_name(const Runtime &runtime);

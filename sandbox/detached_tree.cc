@@ -103,7 +103,7 @@ Result<UniqueFd> open_detached_tree(const std::string &path, const TreeRules &ru
   attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
   if (!rules.writable) attributes.attr_set |= MOUNT_ATTR_RDONLY;
   // Still a peer of the host's mount otherwise: what is mounted in the sandbox would appear on the host.
-  attributes.propagation = MS_PRIVATE;
+  attributes.propagation = rules.follow ? MS_SLAVE : MS_PRIVATE;
   if (::mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) != 0)
     return errno_error("restrict the mount of " + path);
   return tree;

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <catch2/catch.hpp>
 
@@ -63,6 +64,41 @@ TEST_CASE("mounts below the path come along, with the same restrictions") {
     CHECK((flags_of(*inner) & (ST_NOSUID | ST_NODEV | ST_RDONLY)) == (ST_NOSUID | ST_NODEV | ST_RDONLY));
   }
   CHECK(::umount2(below.c_str(), 0) == 0);
+}
+
+TEST_CASE("what the host mounts below a home later appears in a running sandbox, and goes with it") {
+  const HostDirectory host;
+  // As systemd has all mounts of a host: shared.
+  REQUIRE(::mount("paddock-test", host.path.c_str(), "tmpfs", 0, "mode=755") == 0);
+  REQUIRE(::mount(nullptr, host.path.c_str(), nullptr, MS_SHARED, nullptr) == 0);
+  const std::string late = host.home + "/late";
+  REQUIRE(::mkdir(host.home.c_str(), 0700) == 0);
+  REQUIRE(::chown(host.home.c_str(), kTenant, kTenant) == 0);
+  REQUIRE(::mkdir(late.c_str(), 0755) == 0);
+  const auto appears = [&](const std::string &file, bool there) {
+    for (int i = 0; i < 1000 && (::access(file.c_str(), F_OK) == 0) != there; ++i) ::usleep(10'000);
+    return (::access(file.c_str(), F_OK) == 0) == there;
+  };
+  const pid_t automounter = ::fork();
+  if (automounter == 0) {
+    bool fine = appears(host.home + "/ready", true) &&
+                ::mount("late", late.c_str(), "tmpfs", 0, "mode=755") == 0 &&
+                replace_file(late + "/file", "late", 0644).ok();
+    fine = fine && appears(host.home + "/seen", true) && ::umount2(late.c_str(), 0) == 0;
+    ::_exit(fine ? 0 : 1);
+  }
+  const auto outcome = run(host.home, [&]() -> std::string {
+    if (!replace_file(host.home + "/ready", "", 0644)) return "cannot write";
+    if (!appears(late + "/file", true)) return "never appeared";
+    if (!replace_file(host.home + "/seen", "", 0644)) return "cannot write";
+    return appears(late + "/file", false) ? "came and went" : "never went";
+  });
+  CHECK(outcome.failure.empty());
+  CHECK(outcome.said == "came and went");
+  int status = 0;
+  CHECK(::waitpid(automounter, &status, 0) == automounter);
+  CHECK(status == 0);
+  CHECK(::umount2(host.path.c_str(), MNT_DETACH) == 0);
 }
 
 TEST_CASE("what is no home is refused with the reason") {

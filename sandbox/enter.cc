@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -40,6 +41,8 @@ constexpr Step<Plan> kSteps[] = {
        return code_of(::chdir(plan.object));
      }},
     {"set standard descriptors", [](Plan &plan) { return set_stdio(plan.stdio); }},
+    {"take the terminal",
+     [](Plan &plan) { return plan.spec.terminal ? code_of(::ioctl(0, TIOCSCTTY, 0)) : 0; }},
     {"close descriptors", [](Plan &plan) { return close_all_but(&plan.report, 1); }},
     {"join a session keyring", [](Plan &) { return join_session_keyring(); }},
     {"forbid core dumps", [](Plan &) { return forbid_core_dumps(); }},

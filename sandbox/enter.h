@@ -23,6 +23,7 @@ struct EnterSpec {
   std::vector<std::string> arguments;    // [0] is a path in the view
   std::vector<std::string> environment;  // NAME=value; nothing else is inherited
   std::array<BorrowedFd, 3> stdio;       // invalid: /dev/null
+  bool terminal = false;                 // stdio[0] becomes the controlling terminal of the new session
   const sock_fprog *seccomp = nullptr;   // as SandboxSpec::seccomp
 };
 

@@ -103,7 +103,7 @@ std::string in_base_view(const std::function<std::string(const BaseView &)> &act
 }
 
 Outcome run(const std::string &home, const Body &body, const Adjust &adjust) {
-  const auto tree = open_detached_tree(home, {.owner = kTenant});
+  const auto tree = open_detached_tree(home, {.follow = true, .owner = kTenant});
   if (!tree) throw std::runtime_error(tree.error().message());
   SandboxSpec spec;
   spec.name = "alice";

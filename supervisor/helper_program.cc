@@ -46,7 +46,10 @@ void HelperProgram::ended(const ExitStatus &status) {
 void HelperProgram::went_down(const std::string &why) {
   if (link_) link_->close();
   link_.reset();
-  if (stopping_) return;
+  if (stopping_) {
+    if (callbacks_.on_gone) callbacks_.on_gone();
+    return;
+  }
   const auto delay = back_off_.failed();
   log::error(name_ + " ended: " + why + "; it is started again in " +
              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) + " ms");

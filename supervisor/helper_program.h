@@ -21,6 +21,7 @@ class HelperProgram {
   struct Callbacks {
     std::function<void(Packet &)> on_packet;
     std::function<void()> on_down;  // it ended, or its link broke; it is started again on its own
+    std::function<void()> on_gone;  // it ended after stop(); may be absent
   };
 
   // options.fds is filled in: the program finds its link at descriptor kLinkFd.

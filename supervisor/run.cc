@@ -4,9 +4,9 @@
 #include <time.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/log.h"
-#include "sandbox/detached_tree.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -50,6 +50,7 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   append(spawn.environment, tenant.environment);
   for (const auto *binds : {&plan.binds, &tenant.binds})
     for (const auto &bind : *binds) spawn.binds.push_back({bind.source, bind.target, bind.writable});
+  spawn.own_start = plan.own_start;
   if (plan.seccomp_filter) spawn.seccomp = *plan.seccomp_filter;
   spawn.network = static_cast<zygote_link::Network>(plan.network);
   return spawn;
@@ -68,6 +69,7 @@ Run::Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &
 
 Run::~Run() {
   if (link_) link_->close();
+  Zygote::retire(std::move(own_zygote_));
 }
 
 Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zygote, zygote_link::Spawn spawn,
@@ -80,17 +82,10 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
   };
 
   if (spawn.seccomp.empty()) return give_up(Error{"no seccomp filter for the sandbox of " + spawn.name});
-  std::vector<UniqueFd> trees;
-  auto home =
-      sandbox::open_detached_tree(spawn.home, {.directory = true, .writable = true, .owner = spawn.uid});
-  if (!home) return give_up(home.error());
-  trees.push_back(std::move(*home));
-  for (const auto &bind : spawn.binds) {
-    auto tree = sandbox::open_detached_tree(bind.source,
-                                            {.directory = false, .writable = bind.writable, .owner = {}});
-    if (!tree) return give_up(tree.error());
-    trees.push_back(std::move(*tree));
-  }
+  std::vector<TreeRequest> wanted = {
+      {spawn.home, {.directory = true, .writable = true, .follow = true, .owner = spawn.uid}}};
+  for (const auto &bind : spawn.binds)
+    wanted.push_back({bind.source, {.directory = false, .writable = bind.writable, .owner = {}}});
   auto board = scoreboard::create_board(spawn.name);
   if (!board) return give_up(board.error());
   auto mapped = scoreboard::MappedBoard::map(*board, false);
@@ -109,7 +104,6 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
   fds[zygote_link::kPage] = admission->take_page();
   fds[zygote_link::kHandoff] = admission->take_handoff();
   fds[zygote_link::kCgroup] = duplicate(run->cgroup_.directory());
-  for (auto &tree : trees) fds.push_back(std::move(tree));
   if (std::any_of(fds.begin(), fds.end(), [](const UniqueFd &fd) { return !fd.valid(); }))
     return give_up(errno_error("duplicate a descriptor for the sandbox of " + spawn.name));
 
@@ -125,19 +119,40 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
       },
       // A keeper closes its link by ending; that, its watch reports.
       [](const Error &) {});
-  run->request_ = zygote.request(std::move(spawn), std::move(fds),
-                                 {.on_spawned =
-                                      [weak](Child keeper) {
-                                        if (const auto self = weak.lock()) self->spawned(std::move(keeper));
-                                      },
-                                  .on_failed =
-                                      [weak](const Error &error) {
-                                        if (const auto self = weak.lock()) self->ended(error.message());
-                                      }});
+  run->prepared_ = {std::move(spawn), std::move(fds)};
+  auto opener = TreeOpener::start(io, wanted, [weak](Result<std::vector<UniqueFd>> trees) {
+    if (const auto self = weak.lock()) self->opened(std::move(trees));
+  });
+  if (!opener) return give_up(opener.error());
+  run->opener_ = std::move(*opener);
   return run;
 }
 
+void Run::opened(Result<std::vector<UniqueFd>> trees) {
+  opener_.reset();
+  if (!link_) return;
+  if (!trees) return ended(trees.error().message());
+  auto [spawn, fds] = std::exchange(prepared_, {});
+  for (auto &tree : *trees) fds.push_back(std::move(tree));
+  const std::weak_ptr<Run> weak = weak_from_this();
+  if (spawn.own_start) {
+    own_zygote_ = zygote_.another();
+    own_zygote_->start();
+  }
+  Zygote &zygote = own_zygote_ ? *own_zygote_ : zygote_;
+  request_ = zygote.request(std::move(spawn), std::move(fds),
+                            {.on_spawned =
+                                 [weak](Child keeper) {
+                                   if (const auto self = weak.lock()) self->spawned(std::move(keeper));
+                                 },
+                             .on_failed =
+                                 [weak](const Error &error) {
+                                   if (const auto self = weak.lock()) self->ended(error.message());
+                                 }});
+}
+
 void Run::spawned(Child keeper) {
+  Zygote::retire(std::move(own_zygote_));
   watch_ = ChildWatch::start(io_, std::move(keeper), [weak = weak_from_this()](const ExitStatus &status) {
     if (const auto self = weak.lock()) self->ended("the keeper ended: " + status.to_string());
   });
@@ -206,7 +221,7 @@ void Run::kill() {
   if (const auto killed = cgroup_.kill(); !killed) log::error(name_ + ": " + killed.error().message());
   if (!watch_ && link_) {
     // Not cloned yet, as far as we know: whatever comes of it, nobody waits for it.
-    zygote_.forget(request_);
+    (own_zygote_ ? *own_zygote_ : zygote_).forget(request_);
     ended("killed before it started");
   }
 }
@@ -220,6 +235,9 @@ void Run::ended(const std::string &why) {
   patience_timer_.cancel();
   link_->close();
   link_.reset();
+  opener_.reset();
+  prepared_ = {};
+  Zygote::retire(std::move(own_zygote_));
   if (end_.why.empty()) end_.why = why;
   if (watch_) callbacks_.on_dead(end_);
   watch_.reset();

@@ -17,6 +17,7 @@
 #include "supervisor/admission_link.h"
 #include "supervisor/child_watch.h"
 #include "supervisor/link.h"
+#include "supervisor/tree_opener.h"
 #include "supervisor/zygote.h"
 
 namespace paddock::supervisor {
@@ -47,9 +48,9 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] static zygote_link::Spawn spawn_message(const policies::Tenant &tenant,
                                                         const policies::Plan &plan);
 
-  // Opens the home and the binds in the host's mount namespace, makes cgroup, scoreboard and log, and asks
-  // the zygote. `cgroup` has been created with the plan's limits. An Error: nothing was started, and the
-  // cgroup is removed.
+  // Makes scoreboard and links, has the home and the binds opened in the host's mount namespace (TreeOpener),
+  // and asks the zygote. `cgroup` has been created with the plan's limits. An Error: nothing was started, and
+  // the cgroup is removed.
   [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io, Zygote &zygote,
                                                           zygote_link::Spawn spawn, BorrowedFd listener,
                                                           UniqueFd tenant_log, cgroups::Cgroup cgroup,
@@ -83,6 +84,7 @@ class Run : public std::enable_shared_from_this<Run> {
  private:
   Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
       Callbacks callbacks);
+  void opened(Result<std::vector<UniqueFd>> trees);
   void spawned(Child keeper);
   void on_packet(Packet &packet);
   void ended(const std::string &why);
@@ -90,7 +92,8 @@ class Run : public std::enable_shared_from_this<Run> {
 
   boost::asio::io_context &io_;
   Zygote &zygote_;
-  std::uint32_t request_ = 0;  // the zygote's number for the start
+  std::shared_ptr<Zygote> own_zygote_;  // Plan::own_start: from before the clone until it is cloned
+  std::uint32_t request_ = 0;           // the zygote's number for the start
   std::string name_;
   std::uint32_t workers_max_;
   cgroups::Cgroup cgroup_;
@@ -99,6 +102,13 @@ class Run : public std::enable_shared_from_this<Run> {
   boost::asio::steady_timer patience_timer_;
   scoreboard::MappedBoard board_;
   AdmissionLink admission_;
+  // For the zygote, once the trees are open.
+  struct Prepared {
+    zygote_link::Spawn spawn;
+    std::vector<UniqueFd> fds;
+  };
+  Prepared prepared_;
+  std::shared_ptr<TreeOpener> opener_;
   std::shared_ptr<Link> link_;
   std::shared_ptr<ChildWatch> watch_;
   Clock::time_point started_ = Clock::now();

@@ -65,6 +65,8 @@ control::TenantStatus status_of(const Tenant &tenant) {
     status.block_reason = block->reason;
     if (block->until) status.block_until = unix_seconds(*block->until);
   }
+  for (const auto *grants : {&tenant.plan().grants, &tenant.settings().grants})
+    for (const auto &grant : *grants) status.grants.push_back({grant.name, grant.reason});
   status.workers_max = tenant.plan().workers;
   status.requests = tenant.requests();
   status.refused = tenant.refused();
@@ -73,6 +75,7 @@ control::TenantStatus status_of(const Tenant &tenant) {
     const auto age = Run::Clock::now() - run->started();
     status.started_at =
         unix_seconds(system_clock::now() - std::chrono::duration_cast<system_clock::duration>(age));
+    if (run->keeper_pid() > 0) status.keeper_pid = run->keeper_pid();
     add_scoreboard(*run, status);
     if (const auto stats = run->cgroup().stats(); stats) add_figures(*stats, status);
   }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "policies/socket_path.h"
 #include "supervisor/admission_link.h"
 #include "supervisor/limits.h"
 #include "supervisor/listening_socket.h"
@@ -44,6 +46,13 @@ Result<void> add_session_directory(const policies::Runtime &runtime, zygote_link
   if (::lchown(path.c_str(), spawn.uid, spawn.gid) != 0) return errno_error("chown " + path);
   spawn.binds.push_back({path, kSessionPath, true});
   return {};
+}
+
+// Whether `paddock shell` is in the sandbox. The keeper says Idle again after as long.
+bool has_shell(const policies::Runtime &runtime, const std::string &tenant) {
+  const UniqueFd file(
+      ::open(policies::shell_lock_path(runtime, tenant).c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+  return file.valid() && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 std::uint32_t seconds_until(std::chrono::system_clock::time_point when) {
@@ -160,7 +169,7 @@ Result<void> Tenant::try_start() {
     if (state_ == State::kStarting) become(State::kRunning);
   };
   callbacks.on_idle = [this] {
-    if (state_ == State::kRunning) stop();
+    if (state_ == State::kRunning && !has_shell(services_.runtime, settings_->name)) stop();
   };
   callbacks.on_worker_died = [this](const ExitStatus &status) {
     log::warning(settings_->name + ": a worker ended: " + status.to_string());

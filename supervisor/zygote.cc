@@ -3,16 +3,28 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <boost/asio/post.hpp>
+
 #include "base/log.h"
 
 namespace paddock::supervisor {
 
 Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
     : io_(io),
+      options_(options),
       stray_timer_(io),
-      program_(
-          io, "paddock-php zygote", std::move(options),
-          {.on_packet = [this](Packet &packet) { on_packet(packet); }, .on_down = [this] { on_down(); }}) {}
+      program_(io, "paddock-php zygote", std::move(options),
+               {.on_packet = [this](Packet &packet) { on_packet(packet); },
+                .on_down = [this] { on_down(); },
+                // Not from within one of its own call-backs.
+                .on_gone = [this] { boost::asio::post(io_, [self = std::move(self_)] {}); }}) {}
+
+void Zygote::retire(std::shared_ptr<Zygote> zygote) {
+  if (!zygote) return;
+  zygote->pending_.clear();
+  zygote->program_.stop();
+  if (zygote->program_.running()) zygote->self_ = zygote;
+}
 
 std::uint32_t Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks) {
   const std::uint32_t request = spawn.request = next_request_++;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ struct SpawnCallbacks {
 class Zygote {
  public:
   Zygote(boost::asio::io_context &io, SpawnOptions options);
+
+  // Another one, of the same kind, for one sandbox that is to have an address layout of its own.
+  [[nodiscard]] std::shared_ptr<Zygote> another() const { return std::make_shared<Zygote>(io_, options_); }
+  // Has it end, and keeps it until it has: it is this process's child.
+  static void retire(std::shared_ptr<Zygote> zygote);
 
   void start() { program_.start(); }
   void stop() { program_.stop(); }
@@ -51,6 +57,8 @@ class Zygote {
   void reap_strays(int rounds);
 
   boost::asio::io_context &io_;
+  SpawnOptions options_;
+  std::shared_ptr<Zygote> self_;  // while it ends, after retire()
   boost::asio::steady_timer stray_timer_;
   std::map<std::uint64_t, std::shared_ptr<ChildWatch>> strays_;
   std::uint64_t next_stray_ = 0;

@@ -187,6 +187,7 @@ PADDOCK_CONTROL_RESULT(Event);
 PADDOCK_CONTROL_RESULT(Events);
 PADDOCK_CONTROL_RESULT(EventSnapshot);
 PADDOCK_CONTROL_RESULT(PolicyExplanation);
+PADDOCK_CONTROL_RESULT(LearnedPolicy);
 #undef PADDOCK_CONTROL_RESULT
 
 }  // namespace paddock::control

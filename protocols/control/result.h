@@ -49,6 +49,18 @@ struct RunningRequest {
   }
 };
 
+// Leave for a setting that weakens the sandbox.
+struct Grant {
+  std::string name;
+  std::string reason;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("name", name);
+    io("reason", reason);
+  }
+};
+
 // Absent figures are not known: no sandbox runs, or the host lacks the controller.
 struct TenantStatus {
   std::string name;
@@ -60,6 +72,7 @@ struct TenantStatus {
   std::string block_reason;
   std::optional<std::int64_t> block_until;  // seconds since the epoch
   std::optional<std::int64_t> started_at;   // of the sandbox, seconds since the epoch
+  std::optional<std::int32_t> keeper_pid;   // its pid 1, by its number on the host
   std::uint32_t workers = 0;
   std::uint32_t workers_max = 0;
   std::uint32_t busy = 0;
@@ -72,6 +85,7 @@ struct TenantStatus {
   std::optional<std::uint64_t> oom_kills;
   std::optional<std::uint64_t> cpu_us;  // user and system time of the sandbox
   std::vector<RunningRequest> running;
+  std::vector<Grant> grants;  // the plan's and the tenant's own
 
   template <typename Io>
   void fields(Io &io) {
@@ -84,6 +98,7 @@ struct TenantStatus {
     io("block_reason", block_reason);
     io("block_until", block_until);
     io("started_at", started_at);
+    io("keeper_pid", keeper_pid);
     io("workers", workers);
     io("workers_max", workers_max);
     io("busy", busy);
@@ -96,6 +111,7 @@ struct TenantStatus {
     io("oom_kills", oom_kills);
     io("cpu_us", cpu_us);
     io("running", running);
+    io("grants", grants);
   }
 };
 
@@ -271,6 +287,29 @@ struct PolicyExplanation {
   void fields(Io &io) {
     io("profile", profile);
     io("description", description);
+    io("calls", calls);
+  }
+};
+
+// Not of the protocol: what `paddock policy learned --json` prints.
+struct LoggedCall {
+  std::string call;  // its name, or number
+  std::uint64_t times = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("call", call);
+    io("times", times);
+  }
+};
+
+struct LearnedPolicy {
+  std::string tenant;
+  std::vector<LoggedCall> calls;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("tenant", tenant);
     io("calls", calls);
   }
 };

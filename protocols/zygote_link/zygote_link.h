@@ -91,6 +91,7 @@ struct Spawn {
   std::vector<Bind> binds;
   std::string seccomp;  // an array of sock_filter (linux/filter.h), for seccomp(2); empty: none
   Network network = Network::kHost;
+  bool own_start = false;  // this zygote was started for this sandbox alone
 
   template <typename Io>
   void fields(Io &io) {
@@ -111,6 +112,7 @@ struct Spawn {
     io(binds);
     io(seccomp);
     io(network);
+    io(own_start);
   }
 };
 

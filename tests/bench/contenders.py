@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from harness import fastcgi, machine, process
-from harness.paddock import Paddock
+from harness.paddock import Paddock, make_home
 
 FPM = pathlib.Path("/usr/sbin/php-fpm8.2")
 # Both read the ini files of the embed SAPI, so that they run the same PHP.
@@ -109,3 +109,43 @@ class FpmPool:
             if self.master.returncode is None:
                 self.master.kill()
                 self.master.wait()
+
+
+class ServePool:
+    """The same worker without a sandbox (paddock-php serve), as the same account."""
+    name = "without a sandbox"
+
+    def __init__(self, directory, accounts, workers):
+        self.directory = pathlib.Path(directory)
+        self.account = accounts.get(1)
+        make_home(self.directory / "homes" / TENANT, self.account)
+        self.docroot = self.directory / "homes" / TENANT / "public_html"
+        for path in (self.directory, self.directory / "homes"):
+            path.chmod(0o711)
+        (self.directory / "run").mkdir()
+        os.chown(self.directory / "run", self.account.pw_uid, self.account.pw_gid)
+        self.socket = self.directory / "run" / "serve.sock"
+        self.workers_max = workers
+        self.keeper = None
+
+    def start(self, seconds=20):
+        with open(self.directory / "serve.out", "wb") as output:
+            self.keeper = subprocess.Popen(
+                [machine.BIN / "paddock-php", "serve", "--listen", self.socket, "--workers", str(self.workers_max),
+                 "--ini-dir", PHP_INI_DIR], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
+                user=self.account.pw_uid, group=self.account.pw_gid, extra_groups=[])
+        machine.wait_for(self.socket.exists, seconds, f"paddock-php serve listens ({self.directory}/serve.out)")
+
+    def workers(self):
+        return process.children_of(self.keeper.pid)
+
+    def stop(self):
+        if self.keeper is None:
+            return
+        self.keeper.send_signal(signal.SIGTERM)
+        try:
+            self.keeper.wait(10)
+        finally:
+            if self.keeper.returncode is None:
+                self.keeper.kill()
+                self.keeper.wait()

@@ -62,7 +62,12 @@ def test_a_profile_of_the_admins_own_and_its_mistakes(make_paddock, make_apache)
     assert done.returncode == 2 and 'allows what "default" does not (ptrace)' in done.stdout
     paddock.config.write_text(paddock.config.read_text() + GRANT)
     assert paddock.cli("check").returncode == 0
+    doctor = json.loads(paddock.cli("doctor", "--json", check=False).stdout)
+    assert [found["message"] for found in doctor["findings"] if found["subject"] == "grant"][0].startswith(
+        "plan default has seccomp: a test (")
     paddock.cli("reload")
+    assert paddock.tenant_status("alice")["grants"] == [{"name": "seccomp", "reason": "a test"}]
+    assert "granted:" in paddock.cli("status", "alice").stdout
     machine.wait_for(lambda: paddock.keeper("alice") != keeper, 20, "the sandbox with the old filter has gone")
     assert site.run("return trim(shell_exec('uname -s'));") == "Linux"
     assert json.loads(paddock.cli("policy", "explain", "own", "ptrace", "--json").stdout)["calls"][0]["answer"] == "allowed"
@@ -78,3 +83,25 @@ def test_explain(make_paddock):
     assert paddock.cli("policy", "explain", "strict", "59").stdout.startswith("execve: refused with EPERM")
     assert paddock.cli("policy", "explain", "defualt", check=False).returncode == 2
     assert paddock.cli("policy", "explain", "default", "opnat", check=False).returncode == 2
+
+
+def test_learning(make_paddock, make_apache):
+    """A call that the profile does not know runs, and the kernel's log says so; what is dangerous stays refused."""
+    learning = {"seccomp_learning": True}
+    paddock = make_paddock(plan=learning)
+    paddock.add_tenant("alice")
+    paddock.write_config()
+    assert "system calls that the profile does not know would run" in paddock.cli("check", check=False).stdout
+    paddock.config.write_text(paddock.config.read_text() + GRANT.replace('"seccomp"', '"seccomp-learning"'))
+    site = make_apache(paddock.start()).sites["alice"]
+    # mlockall(2) with a flag that the kernel does not know: EINVAL, not ENOSYS. bpf(2): EPERM.
+    text = site.run("""return shell_exec("python3 -c '
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for number in 151, 321:
+    libc.syscall(number, 64, 0, 0)
+    print(errno.errorcode[ctypes.get_errno()])' 2>&1");""")
+    assert text.split() == ["EINVAL", "EPERM"]
+    calls = json.loads(paddock.cli("policy", "learned", "alice", "--json").stdout)["calls"]
+    assert "mlockall" in {one["call"] for one in calls}
+    assert "bpf" not in {one["call"] for one in calls}

@@ -1,0 +1,47 @@
+// Opens the parts of the host that a sandbox shows, in a child: a home on a file server that does not answer,
+// or an automounter that hangs, blocks whoever touches it, and the supervisor has other tenants.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sandbox/detached_tree.h"
+#include "supervisor/child_watch.h"
+#include "supervisor/link.h"
+
+namespace paddock::supervisor {
+
+struct TreeRequest {
+  std::string path;
+  sandbox::TreeRules rules;
+};
+
+class TreeOpener : public std::enable_shared_from_this<TreeOpener> {
+ public:
+  // The trees in the order of the requests, or why there are none; once, never from inside start().
+  using OnDone = std::function<void(Result<std::vector<UniqueFd>>)>;
+  static constexpr std::chrono::seconds kPatience{10};
+
+  // Dropping the opener means that no call-back comes. A child that hangs in the kernel cannot be killed: it
+  // is left, and reaped when the file server is back.
+  [[nodiscard]] static Result<std::shared_ptr<TreeOpener>> start(
+      boost::asio::io_context &io, const std::vector<TreeRequest> &requests, OnDone on_done,
+      std::chrono::milliseconds patience = kPatience);
+  ~TreeOpener();
+  TreeOpener(const TreeOpener &) = delete;
+  TreeOpener &operator=(const TreeOpener &) = delete;
+
+ private:
+  TreeOpener(boost::asio::io_context &io, OnDone on_done);
+  void finish(Result<std::vector<UniqueFd>> result);
+
+  OnDone on_done_;
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<Link> link_;
+};
+
+}  // namespace paddock::supervisor
