@@ -3,13 +3,17 @@
 import asyncio
 import collections
 import gzip
+import re
 import socket
+import ssl
+import subprocess
 import threading
 import time
 
 import pytest
 
 from harness import machine, process
+from harness.apache import PROGRAM
 from harness.responder import Responder, socket_path
 from test_module import SLOW, serve  # noqa: F401
 
@@ -45,12 +49,14 @@ def held(serve):  # noqa: F811
 class Client:
     """A request that has been sent, and whose answer is read later."""
 
-    def __init__(self, site, path="/hello.php", headers="", close=True, receive_buffer=None):
+    def __init__(self, site, path="/hello.php", headers="", close=True, receive_buffer=None, tls=None):
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(machine.patience(60))
         self.socket.connect((site.host, site.port))
+        if tls:
+            self.socket = tls.wrap_socket(self.socket)
         self.send(path, headers, close)
 
     def send(self, path, headers="", close=True):
@@ -283,6 +289,93 @@ def test_a_backend_that_dies_while_suspended(held):
     gate.responder.stop()
     for client in clients:
         assert client.answer().startswith(b"HTTP/1.1 503")
+
+
+def test_a_thread_that_has_to_wait(serve):  # noqa: F811
+    """The MPM worker cannot suspend: requests wait, are answered, and a client that goes is noticed."""
+    server = serve(servers=1, threads=4, mpm="worker")
+    gone = []
+
+    async def behave(request):
+        if request.query:
+            gone.append(await request.peer_goes())
+        else:
+            await asyncio.sleep(SLOW / 3)
+            request.answer("late")
+
+    responder = server.respond(behave)
+    clients = [Client(server.site) for _ in range(8)]
+    for client in clients:
+        assert b"late" in client.answer()
+    client = Client(server.site, "/hello.php?gone")
+    machine.wait_for(lambda: responder.open == 1, 10)
+    client.socket.close()
+    machine.wait_for(lambda: gone == [True], 10)
+
+
+def test_tls(held, directory):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-subj", "/CN=localhost", "-keyout", directory / "key", "-out", directory / "cert"],
+                   check=True, capture_output=True, stdin=subprocess.DEVNULL)
+    server, gate = held(main="LoadModule ssl_module /usr/lib/apache2/modules/mod_ssl.so\n",
+                        handler=f"PaddockTenant alice\nSSLEngine on\nSSLCertificateFile {directory}/cert\n"
+                                f"SSLCertificateKeyFile {directory}/key\n")
+    (server.docroot / "static.txt").write_text("static")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    clients = []
+    for number in range(12):
+        clients.append(Client(server.site, f"/hello.php?{number}", close=False, tls=context))
+    machine.wait_for(lambda: gate.responder.open == 12, 10)
+    assert Client(server.site, "/static.txt", tls=context).answer().endswith(b"static")
+    gate.open()
+    for number, client in enumerate(clients):
+        assert client.read_until(b"0\r\n\r\n").endswith(f"late {number}\r\n0\r\n\r\n".encode())
+        client.send("/static.txt", close=True)
+        assert client.answer().endswith(b"static")
+
+
+def test_valgrind(serve, directory):  # noqa: F811
+    """httpd -X under valgrind: suspensions, kept connections, bad answers and a client that goes."""
+    if machine.sanitized():
+        pytest.skip("valgrind and AddressSanitizer do not go together")
+    log = directory / "valgrind.log"
+    server = serve(servers=1, threads=4, mode="-X", command=(
+        "/usr/bin/valgrind", f"--log-file={log}", "--leak-check=full", "--show-leak-kinds=definite", "--num-callers=40",
+        "--keep-debuginfo=yes", PROGRAM))
+    (server.docroot / "static.txt").write_text("static")
+    gone = []
+
+    async def behave(request):
+        if "gone" in request.query:
+            gone.append(await request.peer_goes())
+        elif "bad" in request.query:
+            request.out("no header")
+            request.end()
+        else:
+            await asyncio.sleep(0.1 if "slow" in request.query else 0)
+            request.answer("x" * 200_000)
+
+    server.respond(behave)
+    server.htaccess("RewriteEngine On\nRewriteRule ^pretty$ hello.php?slow [E=X:y]\nphp_value a b\n")
+    for round_ in range(3):
+        clients = [Client(server.site, path, close=True) for path in
+                   ("/hello.php", "/hello.php?slow", "/hello.php?bad", "/pretty", "/static.txt", "/hello.php?slow")]
+        kept = Client(server.site, "/hello.php?slow", close=False)
+        kept.read_until(b"0\r\n\r\n")
+        kept.send("/hello.php?slow")
+        leaver = Client(server.site, "/hello.php?gone")
+        machine.wait_for(lambda: server.apache.error_log().count("AH") >= 0, 1)
+        for client in (*clients, kept):
+            assert client.answer()
+        leaver.socket.close()
+        machine.wait_for(lambda round_=round_: len(gone) == round_ + 1, 20)
+        assert server.site.post("/hello.php", b"x" * 100_000, seconds=60).ok()
+    server.apache.stop(seconds=60)
+    text = log.read_text()
+    blocks = re.split(r"(?m)^==\d+== \n", text)
+    ours = [block for block in blocks if "mod_paddock" in block or "paddock::" in block]
+    assert "ERROR SUMMARY" in text and not ours, "\n".join(ours)[:5000]
 
 
 def figures(server):

@@ -12,7 +12,7 @@ from .web import Site
 PROGRAM = "/usr/sbin/apache2"
 MODULE = machine.BIN / "mod_paddock.so"
 MODULES = "/usr/lib/apache2/modules"
-_LOADED = ("mpm_event", "authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite",
+_LOADED = ("authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite",
            "proxy", "proxy_fcgi")
 
 _MAIN = """\
@@ -79,7 +79,9 @@ MODULE_HANDLER = """\
 _MODULE = """\
 LoadModule paddock_module {module}
 PaddockConfig {config}
-AsyncRequestWorkerFactor 100
+<IfModule mpm_event_module>
+  AsyncRequestWorkerFactor 100
+</IfModule>
 """
 
 
@@ -96,13 +98,17 @@ class _Site:
 
 
 class Apache:
-    def __init__(self, directory, user="www-data", servers=2, threads=25, paddock=None, main=""):
+    def __init__(self, directory, user="www-data", servers=2, threads=25, paddock=None, main="", command=(PROGRAM,),
+                 mode="-DFOREGROUND", mpm="event"):
         """`paddock`: speak to that instance through mod_paddock; `main`: lines for the server's config."""
         self.directory = pathlib.Path(directory)
         self.user = user
         self.servers = servers
         self.threads = threads
         self.main = main
+        self.command = command
+        self.mode = mode
+        self.mpm = mpm
         self.paddock = paddock
         self.process = None
         self._sites = []
@@ -114,7 +120,7 @@ class Apache:
         return site
 
     def _write(self):
-        modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in _LOADED)
+        modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in (f"mpm_{self.mpm}", *_LOADED))
         text = _MAIN.format(directory=self.directory, user=self.user, group=self.user, modules=modules,
                             servers=self.servers, threads=self.threads, workers=self.servers * self.threads,
                             timeout=int(machine.patience(60)))
@@ -133,7 +139,7 @@ class Apache:
             self._write()
             with open(self.directory / "apache-output.log", "wb") as output:
                 self.process = subprocess.Popen(
-                    [PROGRAM, "-f", str(self.directory / "apache.conf"), "-DFOREGROUND"],
+                    [*self.command, "-f", str(self.directory / "apache.conf"), self.mode],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                     preexec_fn=process.end_with_parent,
                     env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._sanitizer()})
@@ -178,13 +184,13 @@ class Apache:
     def children(self):
         return process.children_of(self.process.pid)
 
-    def stop(self, graceful=False):
+    def stop(self, graceful=False, seconds=20):
         if self.process is None:
             return
         # SIGWINCH is httpd's graceful stop.
         self.process.send_signal(signal.SIGWINCH if graceful else signal.SIGTERM)
         try:
-            self.process.wait(machine.patience(20))
+            self.process.wait(machine.patience(seconds))
         finally:
             if self.process.returncode is None:
                 self.process.kill()
