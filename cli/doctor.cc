@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "cgroups/hierarchy.h"
+#include "cli/apache_checks.h"
 #include "cli/host_checks.h"
 #include "cli/text.h"
 
@@ -104,6 +105,7 @@ ExitStatus doctor(const Session &session) {
   check_host_cgroup(runtime.allow_missing_controllers, findings);
   check_php("", runtime.php_ini_dir, findings);
   check_apache("", findings);
+  if (loaded.config) check_apache_sites("", *loaded.config, findings);
   check_loaded(session, loaded, findings);
   if (loaded.config) check_directories(*loaded.config, findings);
   check_supervisor(session, findings);
