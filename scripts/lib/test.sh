@@ -102,6 +102,16 @@ all_vm_tests() {
   fi
 }
 
+# Needs nothing but a build; the network gives it a Debian to install the packages in.
+all_package_tests() {
+  if [[ -v built[release] ]]; then
+    stage packages 'Debian packages' '' build_packages && stage lintian 'lintian' '' check_packages &&
+      stage packages-installed 'packages, installed in a clean Debian' '' bounded 600 tests/packages/run || true
+  else
+    not_run packages 'Debian packages' 'release was not built'
+  fi
+}
+
 test_everything() {
   local -A built=()
   rm -rf "$results"
@@ -109,6 +119,7 @@ test_everything() {
   build_all || true
   all_unit_tests
   all_integration_tests
+  all_package_tests
   all_vm_tests
   python3 -B scripts/summary.py "$results/stages.tsv" "$log_directory"
 }
