@@ -38,8 +38,6 @@ constexpr std::string_view kOneReader =
 constexpr std::string_view kStatus = "no page below the site's URLs: see `paddock status` and its --json";
 constexpr std::string_view kAccessLog = "the web server's own access log has the requests";
 constexpr std::string_view kRlimit = "a cgroup limits the sandbox: memory_max, pids, tmp_size in the plan";
-constexpr std::string_view kSlow =
-    "`paddock status TENANT` shows running requests; the plan's deadline ends them";
 constexpr std::string_view kSupervisor = "paddockd does this itself";
 constexpr std::string_view kJournal =
     "paddockd logs to the journal, or see paddockd --log-file and log_level in [runtime]";
@@ -66,9 +64,8 @@ constexpr auto kPoolFates = std::to_array<Fate>({
     {"access.log", kLost, kAccessLog},
     {"access.format", kLost, kAccessLog},
     {"access.suppress_path", kLost, kAccessLog},
-    {"slowlog", kLost, kSlow},
-    {"request_slowlog_timeout", kLost, kSlow},
-    {"request_slowlog_trace_depth", kLost, kSlow},
+    {"slowlog", kDiffers, "backtraces of slow requests are in the tenant's log"},
+    {"request_slowlog_trace_depth", kDiffers, "the depth is fixed"},
     {"request_terminate_timeout_track_finished", kDiffers,
      "the plan's deadline is of the request as a whole, finished or not"},
     {"rlimit_files", kLost, kRlimit},
@@ -241,6 +238,8 @@ class PoolImport {
       requests_ = &directive;
     } else if (name == "request_terminate_timeout") {
       deadline_ = &directive;
+    } else if (name == "request_slowlog_timeout") {
+      slow_ = &directive;
     } else if (name == "catch_workers_output") {
       if (directive.value != "1")
         note(directive, kDiffers, "what workers print always goes to the tenant's log");
@@ -330,6 +329,12 @@ class PoolImport {
     } else {
       note(*deadline_, kLost, "not a time");
     }
+    if (slow_ != nullptr) {
+      if (const auto slow = time_of(slow_->value))
+        plan_.emplace_back("slow_log", toml_string(policies::format_duration(*slow)));
+      else
+        note(*slow_, kLost, "not a time");
+    }
     check_group();
   }
 
@@ -352,6 +357,7 @@ class PoolImport {
   const FpmDirective *idle_ = nullptr;
   const FpmDirective *requests_ = nullptr;
   const FpmDirective *deadline_ = nullptr;
+  const FpmDirective *slow_ = nullptr;
   Entries plan_;  // keys and their TOML values
   Entries values_;
   Entries admin_values_;

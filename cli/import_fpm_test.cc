@@ -67,6 +67,7 @@ pm.max_children = 7
 pm.process_idle_timeout = 2m
 pm.max_requests = 500
 request_terminate_timeout = 90
+request_slowlog_timeout = 3s
 security.limit_extensions = .php .inc
 env[DB] = "a \"b\" \\ c"
 php_value[date.timezone] = Europe/Berlin
@@ -83,6 +84,7 @@ php_admin_value[memory_limit] = 96M
   CHECK(plan.idle == std::chrono::minutes(2));
   CHECK(plan.requests_per_worker == 500);
   CHECK(plan.deadline == std::chrono::seconds(90));
+  CHECK(plan.serving.slow == std::chrono::seconds(3));
   CHECK(tenant.environment == std::vector<std::string>{"DB=a \"b\" \\ c"});
   const auto ini = [&](const std::string &name) {
     std::string found;
