@@ -138,6 +138,8 @@ def test_what_waits_at_a_stop_is_served_by_the_next(kept_host):
 @pytest.mark.no_vm
 def test_reload_moves_the_store(kept_host):
     """A tenant that is taken out has no socket in the store any more, one that comes in has."""
+    assert kept_host.apache.sites["alice"].get("/hello.php").status == 200
+    keeper = kept_host.keeper("alice")
     bob = kept_host.tenants.pop("bob")
     kept_host.write_config()
     kept_host.supervisor.send_signal(signal.SIGHUP)
@@ -148,6 +150,7 @@ def test_reload_moves_the_store(kept_host):
     kept_host.cli("reload")
     machine.wait_for(lambda: set(kept_host.manager.stored) == {"alice", "bob"}, 10, "bob's socket is stored")
     assert kept_host.apache.sites["bob"].get("/hello.php").status == 200
+    assert kept_host.keeper("alice") == keeper, "a tenant that has not changed notices nothing"
 
 
 @pytest.mark.no_vm
