@@ -43,7 +43,12 @@ Result<void> add_session_directory(const policies::Runtime &runtime, zygote_link
     if (bind.target == kSessionPath) return {};
   const std::string path = runtime.state_dir + "/sessions/" + spawn.name;
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return errno_error("mkdir " + path);
-  if (::lchown(path.c_str(), spawn.uid, spawn.gid) != 0) return errno_error("chown " + path);
+  // Usually it is right already; then a state_dir that has become read-only costs the sessions, not the site.
+  struct stat status {};
+  if (::lstat(path.c_str(), &status) != 0) return errno_error("stat " + path);
+  if ((status.st_uid != spawn.uid || status.st_gid != spawn.gid) &&
+      ::lchown(path.c_str(), spawn.uid, spawn.gid) != 0)
+    return errno_error("chown " + path);
   spawn.binds.push_back({path, kSessionPath, true});
   return {};
 }
