@@ -126,12 +126,14 @@ class ServePool:
         os.chown(self.directory / "run", self.account.pw_uid, self.account.pw_gid)
         self.socket = self.directory / "run" / "serve.sock"
         self.workers_max = workers
+        # The build may lie where the account cannot search.
+        self.program = shutil.copy(machine.BIN / "paddock-php", self.directory / "run")
         self.keeper = None
 
     def start(self, seconds=20):
         with open(self.directory / "serve.out", "wb") as output:
             self.keeper = subprocess.Popen(
-                [machine.BIN / "paddock-php", "serve", "--listen", self.socket, "--workers", str(self.workers_max),
+                [self.program, "serve", "--listen", self.socket, "--workers", str(self.workers_max),
                  "--ini-dir", PHP_INI_DIR], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 user=self.account.pw_uid, group=self.account.pw_gid, extra_groups=[])
         machine.wait_for(self.socket.exists, seconds, f"paddock-php serve listens ({self.directory}/serve.out)")
