@@ -41,6 +41,12 @@ std::string written(const std::string &path) {
   return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3) ? "/dev/null" : "ok";
 }
 
+std::string made(const char *path) {
+  const std::string result = opened(path, O_CREAT | O_EXCL | O_WRONLY);
+  if (result == "ok") ::unlink(path);
+  return result;
+}
+
 std::string count_entries(const std::string &path) {
   DIR *directory = ::opendir(path.c_str());
   if (directory == nullptr) return said(-1);
@@ -109,15 +115,11 @@ void add_view_attempts(Attempts &attempts) {
       {"tenant-log", "writes to the neighbour's log", "ENOENT", root, "ok",
        [] { return opened(fact("neighbour_log"), O_WRONLY); }},
       {"write-usr", "puts a file into /usr", "EROFS", root, "ok",
-       [] { return opened("/usr", O_TMPFILE | O_RDWR); }},
+       [] { return made("/usr/paddock-attempt"); }},
       {"write-passwd", "adds an account", "EROFS", root, "ok",
        [] { return opened("/etc/passwd", O_WRONLY); }},
       {"write-dev", "puts a file into /dev", "EROFS", root, "ok",
-       [] {
-         const std::string result = opened("/dev/attempt", O_CREAT | O_WRONLY);
-         ::unlink("/dev/attempt");
-         return result;
-       }},
+       [] { return made("/dev/paddock-attempt"); }},
       {"device-disk", "makes a node of the first disk", "EPERM", root, "ok",
        [] { return node("/tmp/disk", S_IFBLK, makedev(8, 0)); }},
       {"device-mem", "makes a node of the machine's memory", "EPERM", root, "ok",

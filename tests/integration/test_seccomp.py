@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from harness import machine, process
 
 GRANT = '\n[[plan.default.grant]]\nname = "seccomp"\nreason = "a test"\n'
@@ -85,6 +87,7 @@ def test_explain(make_paddock):
     assert paddock.cli("policy", "explain", "default", "opnat", check=False).returncode == 2
 
 
+@pytest.mark.no_vm  # which boots with audit=0: there the kernel logs nothing
 def test_learning(make_paddock, make_apache):
     """A call that the profile does not know runs, and the kernel's log says so; what is dangerous stays refused."""
     learning = {"seccomp_learning": True}
