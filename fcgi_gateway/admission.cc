@@ -1,9 +1,9 @@
 #include "fcgi_gateway/admission.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 
 #include "base/log.h"
 
@@ -31,17 +31,25 @@ constexpr auto kLongestStolenPause = 1'000ms;
 constexpr int kMessagesPerTurn = 64;
 constexpr std::uint32_t kMessagesPerInterval = 20'000;
 constexpr auto kMessageInterval = 1s;
+// In that time a worker that was handed a connection shows it on the scoreboard.
+constexpr auto kPickUp = 10ms;
+
+bool has_input(BorrowedFd connection) {
+  pollfd entry{connection.get(), POLLIN, 0};
+  return ::poll(&entry, 1, 0) > 0;
+}
 
 }  // namespace
 
-Admission::Admission(EventLoop &loop, Refuser &refuser, std::uint32_t tenant, std::string name,
-                     const TenantSocket &socket)
+Admission::Admission(EventLoop &loop, Refuser &refuser, SlowRequests &slow, std::uint32_t tenant,
+                     std::string name, const TenantSocket &socket)
     : loop_(loop),
       refuser_(refuser),
+      slow_(slow),
       tenant_(tenant),
       name_(std::move(name)),
       socket_(socket),
-      queue_(loop, [this](UniqueFd connection) { refuse(std::move(connection), terms_.overdue); }) {}
+      queue_(loop, [this](WaitingRequest request) { refuse(std::move(request), terms_.overdue); }) {}
 
 Admission::~Admission() {
   suspend();
@@ -53,6 +61,7 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   terms_ = std::move(terms);
   sandbox_ = std::make_unique<Sandbox>(std::move(sandbox));
   queue_.set_patience(terms_.queue_time);
+  sandbox_->page->body_limit.store(terms_.body_bytes, std::memory_order_relaxed);
   if (sandbox_->page->takeover.load(std::memory_order_relaxed) != 0) {
     // A gateway before us had taken over; who waits for its answer, only it knew. An answer too many is read
     // by a worker that then asks again.
@@ -96,7 +105,7 @@ void Admission::drop_sandbox() {
   sandbox_.reset();
 }
 
-void Admission::refuse_queue(const std::shared_ptr<const std::string> &response) {
+void Admission::refuse_queue(const std::shared_ptr<const Response> &response) {
   while (!queue_.empty()) refuse(queue_.pop_front(), response);
 }
 
@@ -182,10 +191,17 @@ void Admission::accept_waiting() {
   if (room == 0) return pause_socket();
   Accepted accepted = socket_.accept_waiting(std::min(room, kAcceptsPerTurn));
   for (UniqueFd &connection : accepted.connections) {
+    // Who says nothing takes no place from those who want something.
+    if (!has_input(connection)) {
+      slow_.collect(tenant_, std::move(connection), {}, {});
+      continue;
+    }
+    WaitingRequest request;
+    request.connection = std::move(connection);
     if (queue_.size() < places) {
-      queue_.push(std::move(connection));
+      queue_.push(std::move(request));
     } else {
-      refuse(std::move(connection), terms_.full);
+      refuse(std::move(request), terms_.full);
     }
   }
   switch (accepted.end) {
@@ -214,19 +230,49 @@ void Admission::trim() {
   while (queue_.size() > terms_.queue) refuse(queue_.pop_back(), terms_.full);
 }
 
-void Admission::refuse(UniqueFd connection, const std::shared_ptr<const std::string> &response) {
+void Admission::refuse(WaitingRequest request, const std::shared_ptr<const Response> &response) {
   refused_at_ = Clock::now();
-  refuser_.refuse(tenant_, name_, std::move(connection), response);
+  refuser_.refuse(tenant_, name_, std::move(request.connection), response, std::move(request.progress));
+}
+
+void Admission::add(WaitingRequest request) {
+  queue_.push(std::move(request));
+  if (!sandbox_) return;
+  if (state_ == State::kTaken || state_ == State::kReturning) return hand_out();
+  // Workers accept: a free one is handed this, and no more than there are free ones.
+  hand_to_idle();
+  if (!queue_.empty()) take_over();
+}
+
+bool Admission::send_to_worker(const WaitingRequest &request) {
+  std::vector<BorrowedFd> fds{request.connection};
+  for (const UniqueFd &part : request.parts) fds.emplace_back(part);
+  // A full buffer is full of what no worker reads; the tick tries again.
+  if (!sandbox_->handoff.send(handoff::Connection{request.received}, fds)) return false;
+  sandbox_->page->handed.fetch_add(1, std::memory_order_release);
+  return true;
+}
+
+// To workers that have not asked: whether they have taken what they were handed, only the scoreboard tells,
+// and that a little late.
+void Admission::hand_to_idle() {
+  const auto now = Clock::now();
+  if (now - unasked_since_ >= kPickUp) {
+    unasked_since_ = now;
+    unasked_ = 0;
+  }
+  for (const std::uint32_t idle = idle_workers(); unasked_ + credits_ < idle && !queue_.empty(); ++unasked_) {
+    if (!send_to_worker(queue_.front())) return;
+    [[maybe_unused]] const WaitingRequest sent = queue_.pop_front();
+  }
 }
 
 void Admission::hand_out() {
   if (!sandbox_) return;
   // Who was killed while it waited has left a question that nobody reads the answer to.
   for (std::uint32_t most = std::min(credits_, idle_workers()); most > 0 && !queue_.empty(); --most) {
-    const std::array fds{queue_.front()};
-    // A full buffer is full of what no worker reads; the tick tries again.
-    if (!sandbox_->handoff.send(handoff::Connection{}, fds)) break;
-    [[maybe_unused]] const UniqueFd sent = queue_.pop_front();
+    if (!send_to_worker(queue_.front())) break;
+    [[maybe_unused]] const WaitingRequest sent = queue_.pop_front();
     --credits_;
   }
   if (state_ == State::kReturning && queue_.empty()) leave();
@@ -235,6 +281,8 @@ void Admission::hand_out() {
 void Admission::while_taken() {
   trim();
   hand_out();
+  // Those that were free when the socket was taken over are in accept(2) still.
+  if (sandbox_) hand_to_idle();
   if (state_ != State::kTaken && state_ != State::kReturning) return;
   const auto now = Clock::now();
   if (state_ == State::kReturning) {
@@ -288,7 +336,7 @@ void Admission::receive() {
 
 // False: there is none, or there will be none any more.
 bool Admission::take_message() {
-  const auto packet = sandbox_->handoff.receive();
+  auto packet = sandbox_->handoff.receive();
   if (!packet && packet.error().code == EAGAIN) return false;
   if (packet && packet->has_value() && (*packet)->as<handoff::Ready>()) {
     moved_at_ = Clock::now();
@@ -302,6 +350,19 @@ bool Admission::take_message() {
   if (packet && packet->has_value() && (*packet)->as<handoff::Full>()) {
     if (state_ == State::kCalm) look();
     return true;
+  }
+  if (packet && packet->has_value()) {
+    std::vector<UniqueFd> &fds = (*packet)->fds;
+    if (auto slow = (*packet)->as<handoff::Slow>(); slow && (fds.size() == 1 || fds.size() == 2)) {
+      UniqueFd part = fds.size() == 2 ? std::move(fds[1]) : UniqueFd();
+      slow_.collect(tenant_, std::move(fds[handoff::kConnectionFd]), std::move(slow->received),
+                    std::move(part));
+      return true;
+    }
+    if ((*packet)->as<handoff::Unread>() && fds.size() == 1) {
+      refuser_.drain(tenant_, name_, std::move(fds[handoff::kConnectionFd]));
+      return true;
+    }
   }
   // All of its processes are gone, or it talks nonsense: nothing more can be handed to it.
   pause_handoff();

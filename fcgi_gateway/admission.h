@@ -11,6 +11,9 @@
 // While requests keep finishing and no more wait than the plan allows, the gateway accepts a handful of
 // connections now and then, and nothing else: a busy, healthy site pays no hop.
 //
+// In every state a worker may give a connection away whose request does not come (SlowRequests). When that is
+// whole, it goes to a worker that is free, past the states, or into the queue.
+//
 // All that the sandbox says (alarm, scoreboard, Ready) may be a lie. It decides which of the tenant's own
 // connections are served when; what the gateway holds is bounded by what it counts itself.
 #pragma once
@@ -25,6 +28,7 @@
 #include "base/message_socket.h"
 #include "fcgi_gateway/connection_queue.h"
 #include "fcgi_gateway/refuser.h"
+#include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/tenant_socket.h"
 #include "protocols/handoff/handoff.h"
 #include "protocols/scoreboard/scoreboard.h"
@@ -40,8 +44,9 @@ class Admission {
     std::uint16_t workers = 1;
     std::size_t queue = 0;
     std::chrono::milliseconds queue_time{};
-    std::shared_ptr<const std::string> full;     // the response where the queue is full
-    std::shared_ptr<const std::string> overdue;  // … and where queue_time is over
+    std::uint64_t body_bytes = 0;             // of one request; 0: any
+    std::shared_ptr<const Response> full;     // where the queue is full
+    std::shared_ptr<const Response> overdue;  // where queue_time is over
   };
   // A sandbox that has the lease.
   struct Sandbox {
@@ -50,8 +55,8 @@ class Admission {
     MessageSocket handoff;
   };
 
-  // loop, refuser and socket outlive this.
-  Admission(EventLoop &loop, Refuser &refuser, std::uint32_t tenant, std::string name,
+  // loop, refuser, slow and socket outlive this.
+  Admission(EventLoop &loop, Refuser &refuser, SlowRequests &slow, std::uint32_t tenant, std::string name,
             const TenantSocket &socket);
   ~Admission();
   Admission(const Admission &) = delete;
@@ -63,8 +68,10 @@ class Admission {
   void end_lease();
   // Nobody accepts through this any more: somebody else polls the socket. The queue waits on.
   void suspend();
+  // A request that was slow and is whole now.
+  void add(WaitingRequest request);
   // Gives what is queued `response`.
-  void refuse_queue(const std::shared_ptr<const std::string> &response);
+  void refuse_queue(const std::shared_ptr<const Response> &response);
 
   [[nodiscard]] bool holds_connections() const { return !queue_.empty(); }
 
@@ -84,7 +91,9 @@ class Admission {
   void receive();
   bool take_message();
   void hand_out();
-  void refuse(UniqueFd connection, const std::shared_ptr<const std::string> &response);
+  bool send_to_worker(const WaitingRequest &request);
+  void hand_to_idle();
+  void refuse(WaitingRequest request, const std::shared_ptr<const Response> &response);
   void trim();
 
   void tick_after(Clock::duration delay);
@@ -99,6 +108,7 @@ class Admission {
 
   EventLoop &loop_;
   Refuser &refuser_;
+  SlowRequests &slow_;
   const std::uint32_t tenant_;
   const std::string name_;
   const TenantSocket &socket_;
@@ -120,6 +130,8 @@ class Admission {
   std::uint32_t credits_ = 0;   // workers that have asked and were not answered
   std::uint32_t messages_ = 0;  // since handoff_since_
   Clock::time_point handoff_since_{};
+  std::uint32_t unasked_ = 0;  // connections handed to workers that had not asked, since unasked_since_
+  Clock::time_point unasked_since_{};
 };
 
 }  // namespace paddock::fcgi_gateway

@@ -6,7 +6,7 @@ namespace paddock::fcgi_gateway {
 
 ConnectionQueue::~ConnectionQueue() {
   loop_.cancel(timer_);
-  while (!empty()) [[maybe_unused]] const UniqueFd closed = pop_front();
+  while (!empty()) [[maybe_unused]] const WaitingRequest closed = pop_front();
 }
 
 void ConnectionQueue::set_patience(Clock::duration patience) {
@@ -16,26 +16,26 @@ void ConnectionQueue::set_patience(Clock::duration patience) {
   expect_overdue();
 }
 
-void ConnectionQueue::push(UniqueFd connection) {
-  const BorrowedFd fd = connection;
-  waiting_.push_back({std::move(connection), Clock::now()});
+void ConnectionQueue::push(WaitingRequest request) {
+  const BorrowedFd fd = request.connection;
+  waiting_.push_back({std::move(request), Clock::now()});
   const auto at = std::prev(waiting_.end());
   // No event is asked for, which leaves EPOLLHUP: both directions are closed. A peer that has only closed its
   // writing side (EPOLLRDHUP) may still read. Without the watch a client that hangs up is served in vain.
   [[maybe_unused]] const auto watched = loop_.watch(fd, 0, [this, at](std::uint32_t) {
     // The event may be that of another connection, closed a moment ago, that had the same number.
-    pollfd entry{at->connection.get(), 0, 0};
+    pollfd entry{at->request.connection.get(), 0, 0};
     if (::poll(&entry, 1, 0) > 0) [[maybe_unused]]
-      const UniqueFd closed = take(at);
+      const WaitingRequest closed = take(at);
   });
   expect_overdue();
 }
 
-UniqueFd ConnectionQueue::take(List::iterator at) {
-  UniqueFd connection = std::move(at->connection);
-  loop_.unwatch(connection);
+WaitingRequest ConnectionQueue::take(List::iterator at) {
+  WaitingRequest request = std::move(at->request);
+  loop_.unwatch(request.connection);
   waiting_.erase(at);
-  return connection;
+  return request;
 }
 
 ConnectionQueue::Clock::duration ConnectionQueue::longest_wait() const {

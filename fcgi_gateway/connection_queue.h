@@ -8,15 +8,15 @@
 #include <list>
 
 #include "base/event_loop.h"
-#include "base/unique_fd.h"
+#include "fcgi_gateway/waiting_request.h"
 
 namespace paddock::fcgi_gateway {
 
 class ConnectionQueue {
  public:
   using Clock = EventLoop::Clock;
-  // Takes a connection that has waited its time.
-  using Overdue = std::function<void(UniqueFd connection)>;
+  // Takes a request that has waited its time.
+  using Overdue = std::function<void(WaitingRequest request)>;
 
   ConnectionQueue(EventLoop &loop, Overdue overdue) : loop_(loop), overdue_(std::move(overdue)) {}
   ~ConnectionQueue();
@@ -26,11 +26,11 @@ class ConnectionQueue {
   // How long a connection may wait. Holds for those that wait already too.
   void set_patience(Clock::duration patience);
 
-  void push(UniqueFd connection);
+  void push(WaitingRequest request);
   // The oldest, or the youngest. Only when not empty.
-  [[nodiscard]] UniqueFd pop_front() { return take(waiting_.begin()); }
-  [[nodiscard]] UniqueFd pop_back() { return take(std::prev(waiting_.end())); }
-  [[nodiscard]] BorrowedFd front() const { return waiting_.front().connection; }
+  [[nodiscard]] WaitingRequest pop_front() { return take(waiting_.begin()); }
+  [[nodiscard]] WaitingRequest pop_back() { return take(std::prev(waiting_.end())); }
+  [[nodiscard]] const WaitingRequest &front() const { return waiting_.front().request; }
 
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
   [[nodiscard]] std::size_t size() const { return waiting_.size(); }
@@ -39,12 +39,12 @@ class ConnectionQueue {
 
  private:
   struct Waiting {
-    UniqueFd connection;
+    WaitingRequest request;
     Clock::time_point since;
   };
   using List = std::list<Waiting>;
 
-  UniqueFd take(List::iterator at);
+  WaitingRequest take(List::iterator at);
   void expect_overdue();
 
   EventLoop &loop_;

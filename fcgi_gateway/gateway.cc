@@ -12,24 +12,27 @@ namespace paddock::fcgi_gateway {
 
 using gateway_link::Mode;
 
-Gateway::Gateway(EventLoop loop, MessageSocket link, const RefuserLimits &limits)
+Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options)
     : loop_(std::move(loop)),
       link_(loop_, std::move(link)),
       // While the supervisor does not read, figures add up here instead of queueing as messages.
-      refuser_(loop_, limits, [this](std::uint32_t tenant, std::uint64_t requests) {
-        if (!link_.idle()) return false;
-        link_.send(gateway_link::Refused{tenant, requests});
-        return true;
-      }) {}
+      refuser_(loop_, options.refusing,
+               [this](std::uint32_t tenant, const std::string &reason, std::uint64_t requests) {
+                 if (!link_.idle()) return false;
+                 link_.send(gateway_link::Refused{tenant, reason, requests});
+                 return true;
+               }),
+      slow_(loop_, refuser_, std::move(options.spool), options.slow_requests,
+            [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }) {}
 
 Gateway::~Gateway() {
   for (auto &[number, tenant] : tenants_) leave_mode(number, tenant);
 }
 
-Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, const RefuserLimits &limits) {
+Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, GatewayOptions options) {
   PADDOCK_CHECK(install_accept_timeout());
   PADDOCK_TRY(EventLoop loop, EventLoop::create());
-  std::unique_ptr<Gateway> gateway(new Gateway(std::move(loop), std::move(link), limits));
+  std::unique_ptr<Gateway> gateway(new Gateway(std::move(loop), std::move(link), std::move(options)));
   Gateway &self = *gateway;
   PADDOCK_CHECK(self.link_.start([&self](Packet packet) { return self.receive(std::move(packet)); },
                                  [&self](Result<void> how) {
@@ -92,6 +95,7 @@ void Gateway::leave_mode(std::uint32_t number, Tenant &tenant) {
   tenant.polled = false;
   if (tenant.mode == Mode::kRefuse) refuser_.stop(number);
   if (tenant.admission) tenant.admission->suspend();
+  tenant.refusal.reset();
 }
 
 Result<Gateway::Tenant *> Gateway::find(std::uint32_t number, const char *message) {
@@ -112,15 +116,30 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
   terms.workers = message.workers;
   terms.queue = message.queue;
   terms.queue_time = std::chrono::milliseconds(message.queue_time_ms);
-  PADDOCK_TRY(terms.full, shared_response({503, message.retry_after_s, "queue-full", message.page}));
-  PADDOCK_TRY(terms.overdue, shared_response({503, message.retry_after_s, "queue-time", message.page}));
+  terms.body_bytes = message.body_bytes;
+  SlowTerms slow;
+  slow.connections = message.slow_clients;
+  slow.time = std::chrono::milliseconds(message.receive_time_ms);
+  slow.body_bytes = message.body_bytes;
+  slow.spool_bytes = message.spool_bytes;
+  const auto response = [&](std::uint16_t status, const char *reason) {
+    const std::uint32_t retry = status == 503 ? message.retry_after_s : 0;
+    return shared_response({status, retry, reason, message.page, message.tell_reason});
+  };
+  PADDOCK_TRY(terms.full, response(503, "queue-full"));
+  PADDOCK_TRY(terms.overdue, response(503, "queue-time"));
+  PADDOCK_TRY(slow.too_many, response(503, "slow-clients"));
+  PADDOCK_TRY(slow.too_late, response(408, "receive-time"));
+  PADDOCK_TRY(slow.too_large, response(413, "body-size"));
+  PADDOCK_TRY(slow.no_space, response(503, "spool-full"));
+  slow_.set_terms(message.tenant, tenant->name, std::move(slow));
   Admission::Sandbox sandbox;
   PADDOCK_TRY(sandbox.board, scoreboard::MappedBoard::map(fds[gateway_link::kBoard], false));
   PADDOCK_TRY(sandbox.page, handoff::MappedPage::map(fds[gateway_link::kPage], true));
   sandbox.handoff = MessageSocket(std::move(fds[gateway_link::kHandoff]));
   if (!tenant->admission)
     tenant->admission =
-        std::make_unique<Admission>(loop_, refuser_, message.tenant, tenant->name, tenant->socket);
+        std::make_unique<Admission>(loop_, refuser_, slow_, message.tenant, tenant->name, tenant->socket);
   return tenant->admission->lease(std::move(terms), std::move(sandbox));
 }
 
@@ -147,6 +166,7 @@ Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
       PADDOCK_TRY(auto response, shared_response(refusal));
       leave_mode(number, tenant);
       tenant.mode = mode;
+      tenant.refusal = response;
       if (tenant.admission) tenant.admission->refuse_queue(response);
       refuser_.start(number, tenant.name, tenant.socket, std::move(response));
       return {};
@@ -159,6 +179,7 @@ Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
 Result<void> Gateway::remove(std::uint32_t number) {
   PADDOCK_TRY(Tenant *const tenant, find(number, "RemoveTenant"));
   leave_mode(number, *tenant);
+  slow_.drop(number);
   tenants_.erase(number);
   return {};
 }
@@ -176,14 +197,26 @@ void Gateway::wake(std::uint32_t number) {
   link_.send(gateway_link::Wake{number});
 }
 
-Result<std::shared_ptr<const std::string>> Gateway::shared_response(const gateway_link::Refusal &refusal) {
-  PADDOCK_TRY(std::string response, refusal_response(refusal));
-  std::weak_ptr<const std::string> &known = responses_[std::hash<std::string>{}(response)];
+// Slow requests belong to no mode: what became whole in which goes where others of that mode go.
+void Gateway::whole(std::uint32_t number, WaitingRequest request) {
+  Tenant &tenant = tenants_.at(number);
+  if (tenant.refusal)
+    return refuser_.refuse(number, tenant.name, std::move(request.connection), tenant.refusal,
+                           std::move(request.progress));
+  if (!tenant.admission) return;  // only who had a lease has slow requests
+  tenant.admission->add(std::move(request));
+  if (tenant.polled) wake(number);
+}
+
+Result<std::shared_ptr<const Response>> Gateway::shared_response(const gateway_link::Refusal &refusal) {
+  PADDOCK_TRY(Response response, refusal_response(refusal));
+  std::weak_ptr<const Response> &known =
+      responses_[std::hash<std::string>{}(response.text) ^ std::hash<std::string>{}(response.reason)];
   if (const auto same = known.lock(); same && *same == response) return same;
-  auto fresh = std::make_shared<const std::string>(std::move(response));
+  auto fresh = std::make_shared<const Response>(std::move(response));
   known = fresh;
   std::erase_if(responses_, [](const auto &entry) { return entry.second.expired(); });
-  return std::shared_ptr<const std::string>(std::move(fresh));
+  return std::shared_ptr<const Response>(std::move(fresh));
 }
 
 }  // namespace paddock::fcgi_gateway

@@ -12,18 +12,26 @@
 #include "base/message_socket.h"
 #include "fcgi_gateway/admission.h"
 #include "fcgi_gateway/refuser.h"
+#include "fcgi_gateway/slow_requests.h"
+#include "fcgi_gateway/spool.h"
 #include "fcgi_gateway/supervisor_link.h"
 #include "fcgi_gateway/tenant_socket.h"
 #include "protocols/gateway_link/gateway_link.h"
 
 namespace paddock::fcgi_gateway {
 
+struct GatewayOptions {
+  RefuserLimits refusing;
+  std::size_t slow_requests = 4096;  // at once, of all tenants
+  Spool spool;
+};
+
 class Gateway {
  public:
   // link: connected to the supervisor, made non-blocking here. Says Hello over it. One gateway a process
   // (install_accept_timeout()).
   [[nodiscard]] static Result<std::unique_ptr<Gateway>> create(MessageSocket link,
-                                                               const RefuserLimits &limits = {});
+                                                               GatewayOptions options = {});
   ~Gateway();
   Gateway(const Gateway &) = delete;
   Gateway &operator=(const Gateway &) = delete;
@@ -37,11 +45,12 @@ class Gateway {
     std::string name;
     TenantSocket socket;
     gateway_link::Mode mode = gateway_link::Mode::kLeased;
-    bool polled = false;                   // in kWatch, until Wake
-    std::unique_ptr<Admission> admission;  // from the first lease on
+    bool polled = false;                      // in kWatch, until Wake
+    std::shared_ptr<const Response> refusal;  // in kRefuse
+    std::unique_ptr<Admission> admission;     // from the first lease on
   };
 
-  explicit Gateway(EventLoop loop, MessageSocket link, const RefuserLimits &limits);
+  explicit Gateway(EventLoop loop, MessageSocket link, GatewayOptions options);
   Result<void> receive(Packet packet);
   Result<void> add(const gateway_link::AddTenant &message, UniqueFd fd);
   Result<void> set_mode(std::uint32_t number, Tenant &tenant, gateway_link::Mode mode,
@@ -52,13 +61,15 @@ class Gateway {
   Result<Tenant *> find(std::uint32_t number, const char *message);
   void leave_mode(std::uint32_t number, Tenant &tenant);
   void wake(std::uint32_t number);
-  Result<std::shared_ptr<const std::string>> shared_response(const gateway_link::Refusal &refusal);
+  void whole(std::uint32_t number, WaitingRequest request);
+  Result<std::shared_ptr<const Response>> shared_response(const gateway_link::Refusal &refusal);
 
   EventLoop loop_;
   // Responses by their hash: a machine where everybody is refused the same way keeps one copy.
-  std::unordered_map<std::size_t, std::weak_ptr<const std::string>> responses_;
+  std::unordered_map<std::size_t, std::weak_ptr<const Response>> responses_;
   SupervisorLink link_;
   Refuser refuser_;
+  SlowRequests slow_;
   std::unordered_map<std::uint32_t, Tenant> tenants_;
   std::optional<Result<void>> ended_;
 };

@@ -462,7 +462,15 @@ TEST_CASE("a message that no supervisor sends ends the gateway") {
 TEST_CASE("a reason cannot add a header") {
   const auto response = fcgi_gateway::refusal_response({503, 0, "a\r\nSet-Cookie: b", "p"});
   REQUIRE(response.ok());
-  CHECK(response->find("X-Paddock-Reason: a--Set-Cookie--b\r\n\r\np") != std::string::npos);
-  CHECK(fcgi_gateway::refusal_response({503, 0, "", ""})->find("X-Paddock-Reason: unspecified\r\n") !=
+  CHECK(response->text.find("X-Paddock-Reason: a--Set-Cookie--b\r\n\r\np") != std::string::npos);
+  CHECK(response->reason == "a--Set-Cookie--b");
+  CHECK(fcgi_gateway::refusal_response({503, 0, "", ""})->text.find("X-Paddock-Reason: unspecified\r\n") !=
         std::string::npos);
+}
+
+TEST_CASE("the reason header can be left out") {
+  const auto response = fcgi_gateway::refusal_response({503, 0, "why", "p", false});
+  REQUIRE(response.ok());
+  CHECK(response->text.find("Paddock") == std::string::npos);
+  CHECK(response->reason == "why");
 }

@@ -1,4 +1,5 @@
 // paddock-gateway: started by paddockd, which hands it one descriptor, the link.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ using namespace paddock;
 
 struct Options {
   int link_fd = -1;
+  int spool_fd = -1;
   log::Level log_level = log::Level::kInfo;
 };
 
@@ -39,10 +41,17 @@ Result<void> serve(const Options &options) {
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
   PADDOCK_TRY(const std::size_t descriptors, fcgi_gateway::raise_descriptor_limit());
-  fcgi_gateway::RefuserLimits limits;
-  limits.connections = std::min(limits.connections, std::max<std::size_t>(descriptors / 4, 16));
+  fcgi_gateway::GatewayOptions setup;
+  setup.refusing.connections =
+      std::min(setup.refusing.connections, std::max<std::size_t>(descriptors / 4, 16));
+  setup.slow_requests = std::min(setup.slow_requests, std::max<std::size_t>(descriptors / 8, 16));
+  if (options.spool_fd >= 0) {
+    if (::fcntl(options.spool_fd, F_SETFD, FD_CLOEXEC) != 0)
+      return errno_error("use descriptor " + std::to_string(options.spool_fd) + " as the spool");
+    setup.spool = fcgi_gateway::Spool(UniqueFd(options.spool_fd));
+  }
   PADDOCK_CHECK(fcgi_gateway::give_up_privileges());
-  PADDOCK_TRY(const auto gateway, fcgi_gateway::Gateway::create(std::move(link), limits));
+  PADDOCK_TRY(const auto gateway, fcgi_gateway::Gateway::create(std::move(link), std::move(setup)));
   return gateway->run();
 }
 
@@ -58,6 +67,9 @@ int main(int argc, char **argv) {
     app.set_version_flag("--version", PADDOCK_VERSION);
     app.add_option("--link-fd", options.link_fd, "descriptor of the link to paddockd (SOCK_SEQPACKET)")
         ->required()
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--spool-fd", options.spool_fd,
+                   "descriptor of a directory for long requests that come slowly; default: in memory")
         ->check(CLI::NonNegativeNumber);
     const std::map<std::string, log::Level> levels{{"debug", log::Level::kDebug},
                                                    {"info", log::Level::kInfo},

@@ -13,8 +13,12 @@ std::string_view status_text(std::uint16_t status) {
       return "Forbidden";
     case 404:
       return "Not Found";
+    case 408:
+      return "Request Timeout";
     case 410:
       return "Gone";
+    case 413:
+      return "Content Too Large";
     case 429:
       return "Too Many Requests";
     case 500:
@@ -51,7 +55,7 @@ std::string builtin_page(std::uint16_t status, bool comes_back) {
 
 }  // namespace
 
-Result<std::string> refusal_response(const gateway_link::Refusal &refusal) {
+Result<Response> refusal_response(const gateway_link::Refusal &refusal) {
   if (refusal.status < 400 || refusal.status > 599)
     return Error{"make a refusal: status " + std::to_string(refusal.status) + " is no error"};
   if (refusal.page.size() > kMaxPage)
@@ -59,13 +63,16 @@ Result<std::string> refusal_response(const gateway_link::Refusal &refusal) {
                  std::to_string(kMaxPage) + " at most"};
   const std::string page =
       refusal.page.empty() ? builtin_page(refusal.status, refusal.retry_after_s != 0) : refusal.page;
-  std::string response =
+  Response response;
+  response.reason = header_token(refusal.reason);
+  response.text =
       "Status: " + std::to_string(refusal.status) + " " + std::string(status_text(refusal.status)) +
       "\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: " + std::to_string(page.size()) +
       "\r\nCache-Control: no-store\r\n";
   if (refusal.retry_after_s != 0)
-    response += "Retry-After: " + std::to_string(refusal.retry_after_s) + "\r\n";
-  response += "X-Paddock-Reason: " + header_token(refusal.reason) + "\r\n\r\n" + page;
+    response.text += "Retry-After: " + std::to_string(refusal.retry_after_s) + "\r\n";
+  if (refusal.tell_reason) response.text += "X-Paddock-Reason: " + response.reason + "\r\n";
+  response.text += "\r\n" + page;
   return response;
 }
 

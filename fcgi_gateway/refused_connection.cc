@@ -34,12 +34,23 @@ std::string_view as_text(std::span<const std::uint8_t> bytes) {
 
 }  // namespace
 
-RefusedConnection::RefusedConnection(UniqueFd fd, std::shared_ptr<const std::string> response,
-                                     std::uint64_t discard_limit)
+RefusedConnection::RefusedConnection(UniqueFd fd, std::shared_ptr<const Response> response,
+                                     std::uint64_t discard_limit,
+                                     std::unique_ptr<fastcgi::RequestAssembler> progress)
     : fd_(std::move(fd)),
       response_(std::move(response)),
       discard_left_(discard_limit),
-      assembler_(request_limits()) {}
+      assembler_(progress ? std::move(*progress) : fastcgi::RequestAssembler(request_limits())) {
+  if (!response_) {
+    // In the middle of a record, for all we know.
+    answered_ = true;
+    unparsed_ = true;
+    return;
+  }
+  if (!progress || assembler_.request_id() == 0) return;
+  answer();
+  request_ended_ = assembler_.stdin_ended();
+}
 
 RefusedConnection::Wants RefusedConnection::give_up(std::string_view problem) {
   if (!answered()) problem_ = problem;
@@ -48,7 +59,7 @@ RefusedConnection::Wants RefusedConnection::give_up(std::string_view problem) {
 
 void RefusedConnection::answer() {
   const std::uint16_t id = assembler_.request_id();
-  fastcgi::append_record(out_, fastcgi::Type::kStdout, id, *response_);
+  fastcgi::append_record(out_, fastcgi::Type::kStdout, id, response_->text);
   fastcgi::append_record(out_, fastcgi::Type::kStdout, id, {});
   out_ += as_text(fastcgi::format_end_request(id, fastcgi::ProtocolStatus::kRequestComplete));
   answered_ = true;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
+#include "fcgi_gateway/refusal.h"
 #include "protocols/fastcgi/request_assembler.h"
 
 namespace paddock::fcgi_gateway {
@@ -24,8 +25,10 @@ class RefusedConnection {
   };
 
   // fd: a non-blocking stream socket. response: a CGI response of at most 65,535 bytes. After reading
-  // `discard_limit` bytes the connection is given up.
-  RefusedConnection(UniqueFd fd, std::shared_ptr<const std::string> response, std::uint64_t discard_limit);
+  // `discard_limit` bytes the connection is given up. progress: how far somebody else has read the request;
+  // null: not at all. response: null where the request has been answered, and only its rest is to be read.
+  RefusedConnection(UniqueFd fd, std::shared_ptr<const Response> response, std::uint64_t discard_limit,
+                    std::unique_ptr<fastcgi::RequestAssembler> progress = nullptr);
 
   // Reads and writes as far as it can without waiting, and no more than a bounded number of bytes.
   [[nodiscard]] Wants advance();
@@ -35,6 +38,8 @@ class RefusedConnection {
   [[nodiscard]] bool answered() const { return answered_ && out_.empty(); }
   // Why a connection was closed that got no refusal; for the log, no text of the peer's in it.
   [[nodiscard]] std::string_view problem() const { return problem_; }
+  // Null: there was nothing to refuse.
+  [[nodiscard]] const Response *response() const { return response_.get(); }
 
  private:
   Wants consume(std::span<const std::uint8_t> input);
@@ -43,7 +48,7 @@ class RefusedConnection {
   void answer();
 
   UniqueFd fd_;
-  std::shared_ptr<const std::string> response_;
+  std::shared_ptr<const Response> response_;
   std::uint64_t discard_left_;
   fastcgi::RequestAssembler assembler_;
   std::string out_;             // not sent yet

@@ -11,7 +11,8 @@ using namespace paddock;
 using fcgi_gateway::RefusedConnection;
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size) {
-  static const auto response = std::make_shared<const std::string>("Status: 503\r\n\r\nno");
+  static const auto response =
+      std::make_shared<const fcgi_gateway::Response>(fcgi_gateway::Response{"Status: 503\r\n\r\nno", "no"});
   if (size == 0) return 0;
   const std::size_t piece = data[0] == 0 ? size : data[0];
   int ends[2];

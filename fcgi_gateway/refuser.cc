@@ -32,7 +32,7 @@ Refuser::~Refuser() {
 }
 
 void Refuser::start(std::uint32_t tenant, const std::string &name, const TenantSocket &socket,
-                    std::shared_ptr<const std::string> response) {
+                    std::shared_ptr<const Response> response) {
   Site &site = sites_[tenant];
   pause(site);
   site.name = name;
@@ -53,10 +53,22 @@ void Refuser::stop(std::uint32_t tenant) {
 }
 
 void Refuser::refuse(std::uint32_t tenant, const std::string &name, UniqueFd connection,
-                     std::shared_ptr<const std::string> response) {
+                     std::shared_ptr<const Response> response,
+                     std::unique_ptr<fastcgi::RequestAssembler> progress) {
   Site &site = sites_[tenant];
   site.name = name;
-  admit(tenant, site, std::move(connection), std::move(response));
+  admit(tenant, site, std::move(connection), std::move(response), std::move(progress));
+}
+
+void Refuser::drain(std::uint32_t tenant, const std::string &name, UniqueFd connection) {
+  if (room(tenant) > 0) refuse(tenant, name, std::move(connection), nullptr);
+}
+
+void Refuser::count(std::uint32_t tenant, const std::string &name, const std::string &reason) {
+  Site &site = sites_[tenant];
+  site.name = name;
+  ++site.refused[reason];
+  schedule_report();
 }
 
 std::size_t Refuser::room(const Site &site) const {
@@ -160,13 +172,13 @@ void Refuser::accept(std::uint32_t tenant) {
   }
 }
 
-void Refuser::admit(std::uint32_t tenant, Site &site, UniqueFd fd,
-                    std::shared_ptr<const std::string> response) {
+void Refuser::admit(std::uint32_t tenant, Site &site, UniqueFd fd, std::shared_ptr<const Response> response,
+                    std::unique_ptr<fastcgi::RequestAssembler> progress) {
   const int number = fd.get();
   const BorrowedFd borrowed = fd;
   Connection entry;
-  entry.connection =
-      std::make_unique<RefusedConnection>(std::move(fd), std::move(response), limits_.discard_bytes);
+  entry.connection = std::make_unique<RefusedConnection>(std::move(fd), std::move(response),
+                                                         limits_.discard_bytes, std::move(progress));
   entry.tenant = tenant;
   if (!loop_.watch(borrowed, EPOLLIN, [this, number](std::uint32_t) { advance(number); })) return;
   entry.timer =
@@ -197,7 +209,7 @@ void Refuser::close(int fd, std::string_view problem) {
   Site &site = sites_.at(entry.tenant);
   --site.connections;
   if (entry.connection->answered()) {
-    ++site.answered;
+    if (entry.connection->response() != nullptr) ++site.refused[entry.connection->response()->reason];
   } else if (!problem.empty()) {
     ++site.failed;
     site.last_problem = problem;
@@ -214,6 +226,15 @@ void Refuser::schedule_report() {
     });
 }
 
+bool Refuser::report(std::uint32_t tenant, Site &site) {
+  while (!site.refused.empty()) {
+    const auto first = site.refused.begin();
+    if (!report_(tenant, first->first, first->second)) return false;
+    site.refused.erase(first);
+  }
+  return true;
+}
+
 void Refuser::report() {
   bool again = false;
   shortage_logged_ = false;
@@ -225,14 +246,8 @@ void Refuser::report() {
       log::warning("refusing tenant " + log::quoted(site.name) + ": " + std::to_string(site.failed) +
                    " connections closed unanswered, the last because " + site.last_problem);
     site.failed = 0;
-    if (site.answered > 0) {
-      if (report_(at->first, site.answered)) {
-        site.answered = 0;
-      } else {
-        again = true;
-      }
-    }
-    const bool over = site.socket == nullptr && site.connections == 0 && site.answered == 0 && !site.queued;
+    if (!report(at->first, site)) again = true;
+    const bool over = site.socket == nullptr && site.connections == 0 && site.refused.empty() && !site.queued;
     at = over ? sites_.erase(at) : std::next(at);
   }
   if (again) schedule_report();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -27,8 +28,9 @@ struct RefuserLimits {
 
 class Refuser {
  public:
-  // Tells how many requests of a tenant were answered since the last time. False: not taken, ask again later.
-  using Report = std::function<bool(std::uint32_t tenant, std::uint64_t requests)>;
+  // Tells how many requests of a tenant were refused for one reason since the last time. False: not taken,
+  // ask again later.
+  using Report = std::function<bool(std::uint32_t tenant, const std::string &reason, std::uint64_t requests)>;
 
   Refuser(EventLoop &loop, const RefuserLimits &limits, Report report);
   ~Refuser();
@@ -38,13 +40,20 @@ class Refuser {
   // From now on every connection at `socket` gets `response`; called again, the new one. The socket must live
   // until stop(). Connections that wait already are served too.
   void start(std::uint32_t tenant, const std::string &name, const TenantSocket &socket,
-             std::shared_ptr<const std::string> response);
+             std::shared_ptr<const Response> response);
   // Accepts nothing more for this tenant. Accepted connections still get their answer.
   void stop(std::uint32_t tenant);
 
-  // Gives one connection, accepted elsewhere, its answer. The caller asks room() first.
+  // Gives one connection, accepted elsewhere, its answer. The caller asks room() first. progress: as
+  // RefusedConnection has it.
   void refuse(std::uint32_t tenant, const std::string &name, UniqueFd connection,
-              std::shared_ptr<const std::string> response);
+              std::shared_ptr<const Response> response,
+              std::unique_ptr<fastcgi::RequestAssembler> progress = nullptr);
+  // Reads what the peer of an answered request still sends, and closes: who closes before makes the peer's
+  // write fail, and a web server then throws the answer away. Counts nothing.
+  void drain(std::uint32_t tenant, const std::string &name, UniqueFd connection);
+  // Counts one that could not be answered, or has been elsewhere.
+  void count(std::uint32_t tenant, const std::string &name, const std::string &reason);
   // How many connections of this tenant can be refused at once now.
   [[nodiscard]] std::size_t room(std::uint32_t tenant) const;
 
@@ -54,12 +63,12 @@ class Refuser {
   struct Site {
     std::string name;
     const TenantSocket *socket = nullptr;  // null once stopped
-    std::shared_ptr<const std::string> response;
+    std::shared_ptr<const Response> response;
     bool polled = false;
     bool queued = false;  // in for_room_
     std::size_t connections = 0;
-    std::uint64_t answered = 0;  // not reported yet
-    std::uint64_t failed = 0;    // not logged yet
+    std::map<std::string, std::uint64_t> refused;  // by reason, not reported yet
+    std::uint64_t failed = 0;                      // not logged yet
     std::string last_problem;
     unsigned stolen = 0;  // since start()
   };
@@ -77,7 +86,9 @@ class Refuser {
   void pause_for(std::uint32_t tenant, std::chrono::milliseconds time);
   void give_room();
   void accept(std::uint32_t tenant);
-  void admit(std::uint32_t tenant, Site &site, UniqueFd fd, std::shared_ptr<const std::string> response);
+  void admit(std::uint32_t tenant, Site &site, UniqueFd fd, std::shared_ptr<const Response> response,
+             std::unique_ptr<fastcgi::RequestAssembler> progress = nullptr);
+  bool report(std::uint32_t tenant, Site &site);
   void advance(int fd);
   void close(int fd, std::string_view problem);
   void schedule_report();

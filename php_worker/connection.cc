@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "php_worker/patience.h"
+#include "protocols/fastcgi/params.h"
 #include "protocols/fastcgi/record.h"
 
 namespace paddock::php_worker {
@@ -35,14 +36,16 @@ bool wait_for(int fd, short events, std::chrono::steady_clock::time_point deadli
 
 }  // namespace
 
-Connection::Connection()
-    : input_(std::make_unique<std::uint8_t[]>(kInputSize)), output_(std::make_unique<char[]>(kOutputSize)) {}
+Connection::Connection(Relief *relief) : relief_(relief), output_(std::make_unique<char[]>(kOutputSize)) {}
 
 void Connection::adopt(int fd) {
   fd_ = fd;
+  inbox_.reset();
   rest_ = {};
   body_ = {};
   assembler_.reset();
+  whole_ = false;
+  moment_left_ = kMoment;
   output_size_ = 0;
   record_open_ = false;
   finished_ = false;
@@ -53,47 +56,184 @@ void Connection::adopt(int fd) {
   problem_ = {};
 }
 
-Connection::Received Connection::receive(Clock::time_point deadline) {
-  if (end_seen_) return Received::kEnd;
+void Connection::adopt(int fd, std::string_view received, std::vector<UniqueFd> files) {
+  adopt(fd);
+  inbox_.reset(received, std::move(files));
+  whole_ = true;
+}
+
+// Whether something has come, or the peer has gone, before the moment is over.
+bool Connection::wait_a_moment() {
+  bool alone = true;
   for (;;) {
-    const ssize_t got = ::recv(fd_, input_.get(), kInputSize, MSG_DONTWAIT);
-    if (got > 0) {
-      rest_ = {input_.get(), static_cast<std::size_t>(got)};
-      return Received::kBytes;
+    const Clock::time_point before = Clock::now();
+    if (before - left_at_ < kSwarm) moment_left_ = std::min(moment_left_, kSwarmMoment);
+    pollfd entries[2] = {{fd_, POLLIN, 0}, {relief_->others().get(), POLLIN, 0}};
+    const timespec patience{0, std::chrono::nanoseconds(moment_left_).count()};
+    const int ready = ::ppoll(entries, alone ? 2 : 1, &patience, nullptr);
+    moment_left_ -= std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - before);
+    moment_left_ = std::max(moment_left_, std::chrono::microseconds::zero());
+    if (ready < 0 && errno != EINTR) return true;  // the next read reports it
+    if (entries[0].revents != 0 && ready > 0) return true;
+    if (ready == 0 || moment_left_ == std::chrono::microseconds::zero()) return false;
+    if (ready > 0) {
+      alone = false;
+      moment_left_ = std::min(moment_left_, kShortMoment);
     }
-    if (got == 0) {
-      end_seen_ = true;
-      return Received::kEnd;
-    }
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN) {
-      end_seen_ = true;
-      return Received::kFailed;
-    }
-    if (!wait_for(fd_, POLLIN, deadline)) return Received::kTimeout;
   }
 }
 
+Connection::Received Connection::try_receive() {
+  if (end_seen_) return Received::kEnd;
+  rest_ = inbox_.replay();
+  if (!rest_.empty()) return Received::kBytes;
+  switch (inbox_.receive(fd_, rest_)) {
+    case Kept::kBytes:
+      return Received::kBytes;
+    case Kept::kNothing:
+      return Received::kTimeout;
+    case Kept::kEnd:
+      end_seen_ = true;
+      return Received::kEnd;
+    case Kept::kFailed:
+      end_seen_ = true;
+      return Received::kFailed;
+  }
+  return Received::kFailed;
+}
+
+Connection::Received Connection::receive(Clock::time_point deadline) {
+  for (;;) {
+    const Received how = try_receive();
+    if (how != Received::kTimeout || !wait_for(fd_, POLLIN, deadline)) return how;
+  }
+}
+
+Connection::Arrival Connection::broken(std::string_view what) {
+  problem_ = what;
+  return Arrival::kBroken;
+}
+
+bool Connection::answer_assembler() {
+  const std::span<const std::uint8_t> bytes = assembler_.data();
+  iovec piece{const_cast<std::uint8_t *>(bytes.data()), bytes.size()};
+  return send_pieces(&piece, 1);
+}
+
+bool Connection::leave() {
+  left_at_ = Clock::now();
+  if (!relief_->take_slow(BorrowedFd(fd_), inbox_.buffered(), inbox_.seal_file())) return false;
+  ::close(fd_);
+  fd_ = -1;
+  return true;
+}
+
 Connection::Arrival Connection::read_request() {
+  if (relief_ == nullptr || whole_) return read_patiently();
+  for (;;) {
+    switch (assembler_.next(rest_)) {
+      case Event::kParamsComplete: {
+        const std::int64_t body = fastcgi::announced_body(assembler_.params());
+        if (body != 0) return collect_body(body);
+        inbox_.rewind_to(inbox_.kept());
+        return Arrival::kRequest;
+      }
+      case Event::kReply:
+        if (!answer_assembler()) return Arrival::kNothing;
+        inbox_.forget_all_but(rest_);
+        break;
+      case Event::kRefused:
+        answer_assembler();
+        return broken("a request for a role other than Responder");
+      case Event::kAbort:
+        finish();
+        return Arrival::kNothing;
+      case Event::kError:
+        return broken(assembler_.error());
+      case Event::kStdin:
+      case Event::kStdinEnd:
+        break;  // not before the params, which the assembler sees to
+      case Event::kNeedMore:
+        switch (inbox_.receive_and_keep(fd_, rest_)) {
+          case Kept::kBytes:
+            break;
+          case Kept::kNothing:
+            if (wait_a_moment()) break;
+            if (leave()) return Arrival::kLeft;
+            inbox_.rewind_to(inbox_.kept());
+            return read_patiently();
+          case Kept::kEnd:
+          case Kept::kFailed:
+            return assembler_.idle() ? Arrival::kNothing
+                                     : broken("the client went in the middle of the params");
+        }
+    }
+  }
+}
+
+Connection::Arrival Connection::collect_body(std::int64_t length) {
+  const std::uint64_t limit = relief_->body_limit();
+  const std::uint64_t consumed = inbox_.kept() - rest_.size();
+  std::uint64_t seen = 0;
+  std::uint64_t paid = inbox_.kept();
+  scout_ = assembler_;
+  std::span<const std::uint8_t> ahead = rest_;
+  const auto too_large = [&](std::uint64_t size) { return limit != 0 && size > limit; };
+  if (length > 0 && too_large(static_cast<std::uint64_t>(length))) {
+    inbox_.rewind_to(inbox_.kept());
+    return Arrival::kTooLarge;
+  }
+  for (bool whole = false; !whole;) {
+    switch (scout_.next(ahead)) {
+      case Event::kStdin:
+        seen += scout_.data().size();
+        if (length < 0 && too_large(seen)) {
+          problem_ = "the body is longer than the limit";
+          return Arrival::kBroken;
+        }
+        whole = length >= 0 && seen >= static_cast<std::uint64_t>(length);
+        break;
+      case Event::kNeedMore:
+        switch (inbox_.receive_and_keep(fd_, ahead)) {
+          case Kept::kBytes:
+            if (inbox_.kept() - paid >= Inbox::kSize) {
+              paid = inbox_.kept();
+              moment_left_ = std::min(moment_left_ + kMomentEarned, kLongestMoment);
+            }
+            break;
+          case Kept::kNothing:
+            if (wait_a_moment()) break;
+            if (leave()) return Arrival::kLeft;
+            whole = true;  // PHP waits for the rest
+            break;
+          case Kept::kEnd:
+            whole = true;  // as much as there will ever be
+            break;
+          case Kept::kFailed:
+            return broken("the body could not be received");
+        }
+        break;
+      default:
+        whole = true;  // the end, or what assembler_ will come upon and deal with
+        break;
+    }
+  }
+  rest_ = {};
+  inbox_.rewind_to(consumed);
+  return Arrival::kRequest;
+}
+
+Connection::Arrival Connection::read_patiently() {
   const Clock::time_point deadline = Clock::now() + kParamsPatience;
-  const auto broken = [this](std::string_view what) {
-    problem_ = what;
-    return Arrival::kBroken;
-  };
-  const auto answer = [this] {
-    const std::span<const std::uint8_t> bytes = assembler_.data();
-    iovec piece{const_cast<std::uint8_t *>(bytes.data()), bytes.size()};
-    return send_pieces(&piece, 1);
-  };
   for (;;) {
     switch (assembler_.next(rest_)) {
       case Event::kParamsComplete:
         return Arrival::kRequest;
       case Event::kReply:
-        if (!answer()) return Arrival::kNothing;
+        if (!answer_assembler()) return Arrival::kNothing;
         break;
       case Event::kRefused:
-        answer();
+        answer_assembler();
         return broken("a request for a role other than Responder");
       case Event::kAbort:
         finish();
@@ -140,15 +280,10 @@ std::size_t Connection::read_body(char *to, std::size_t size) {
         problem_ = "the web server aborted the request";
         break;
       case Event::kReply:
-      case Event::kRefused: {
+      case Event::kRefused:
         // The reply must not land inside an open record.
-        const std::span<const std::uint8_t> bytes = assembler_.data();
-        if (send_buffered()) {
-          iovec piece{const_cast<std::uint8_t *>(bytes.data()), bytes.size()};
-          send_pieces(&piece, 1);
-        }
+        if (send_buffered()) answer_assembler();
         break;
-      }
       case Event::kError:
         problem_ = assembler_.error();
         break;
@@ -258,16 +393,8 @@ bool Connection::send_buffered() {
 
 void Connection::look_for_abort() {
   if (end_seen_ || !body_.empty() || !problem_.empty()) return;
-  if (rest_.empty()) {
-    const ssize_t got = ::recv(fd_, input_.get(), kInputSize, MSG_DONTWAIT);
-    if (got < 0) return;
-    // A peer that only shut its writing side down may still read; one that is gone fails the next send.
-    if (got == 0) {
-      end_seen_ = true;
-      return;
-    }
-    rest_ = {input_.get(), static_cast<std::size_t>(got)};
-  }
+  // A peer that only shut its writing side down may still read; one that is gone fails the next send.
+  if (rest_.empty() && try_receive() != Received::kBytes) return;
   switch (assembler_.next(rest_)) {
     case Event::kAbort:
       aborted_ = true;
@@ -308,20 +435,32 @@ void Connection::finish() {
 
 void Connection::close() {
   if (fd_ < 0) return;
-  if (finished_ && !peer_gone() && problem_.empty()) {
-    const Clock::time_point deadline = Clock::now() + kLingerPatience;
-    while (!assembler_.stdin_ended()) {
-      const Event event = assembler_.next(rest_);
-      if (event == Event::kError || event == Event::kAbort) break;
-      if (event == Event::kNeedMore && receive(deadline) != Received::kBytes) break;
-      // A flood that never ends is cut too.
-      if (Clock::now() > deadline) break;
-    }
-  }
-  ::close(fd_);
+  if (finished_ && !peer_gone() && problem_.empty()) linger();
+  if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
+  inbox_.reset();
   rest_ = {};
   body_ = {};
+}
+
+void Connection::linger() {
+  const Clock::time_point deadline = Clock::now() + kLingerPatience;
+  moment_left_ = kMoment;
+  while (!assembler_.stdin_ended()) {
+    const Event event = assembler_.next(rest_);
+    if (event == Event::kError || event == Event::kAbort) return;
+    if (event == Event::kNeedMore) {
+      Received how = try_receive();
+      if (how == Received::kTimeout && relief_ != nullptr) {
+        if (wait_a_moment()) continue;
+        if (relief_->take_unread(BorrowedFd(fd_), BorrowedFd(), 0)) return;
+      }
+      if (how == Received::kTimeout) how = receive(deadline);
+      if (how != Received::kBytes) return;
+    }
+    // A flood that never ends is cut too.
+    if (Clock::now() > deadline) return;
+  }
 }
 
 }  // namespace paddock::php_worker

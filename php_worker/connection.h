@@ -5,6 +5,10 @@
 // other. A connection is closed after its answer even where the web server asked to keep it (FastCGI 1.0, 3.5
 // leaves that to the application): a kept and idle connection would pin a worker.
 //
+// With a Relief, no peer makes a worker wait for longer than a moment: a request is collected before PHP
+// runs, and a connection that falls silent meanwhile is given away. Without one it waits as patience.h has
+// it.
+//
 // No destructor needs to run while a request is served: PHP may longjmp(3) over callers of everything here.
 #pragma once
 
@@ -16,27 +20,34 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "php_worker/inbox.h"
+#include "php_worker/relief.h"
 #include "protocols/fastcgi/request_assembler.h"
 
 namespace paddock::php_worker {
 
 class Connection {
  public:
-  static constexpr std::size_t kInputSize = 64 * 1024;
   static constexpr std::size_t kOutputSize = 32 * 1024;
 
   enum class Arrival : std::uint8_t {
-    kRequest,  // params() hold
-    kNothing,  // the peer went without a request, or had only questions, which were answered
-    kBroken,   // problem() says what the peer did
+    kRequest,   // params() hold
+    kNothing,   // the peer went without a request, or had only questions, which were answered
+    kBroken,    // problem() says what the peer did
+    kTooLarge,  // params() hold; the body is longer than the limit
+    kLeft,      // it was slow, and is the relief's now
   };
 
-  Connection();
+  // relief: null for none; outlives this.
+  explicit Connection(Relief *relief = nullptr);
 
   // Takes over an accepted socket (blocking or not).
   void adopt(int fd);
-  // Until the params are complete; waits kParamsPatience at most.
+  // The same, of which somebody has received a whole request already: `received`, then the files.
+  void adopt(int fd, std::string_view received, std::vector<UniqueFd> files);
+  // Until the params are complete and, with a relief, the body too.
   Arrival read_request();
   [[nodiscard]] std::span<const std::uint8_t> params() const { return assembler_.params(); }
   // What the web server's module has read for this request (protocols/fastcgi/settings.h), if there is one.
@@ -68,19 +79,33 @@ class Connection {
  private:
   using Clock = std::chrono::steady_clock;
   enum class Received : std::uint8_t { kBytes, kEnd, kTimeout, kFailed };
+  using Kept = Inbox::Received;
 
+  Arrival read_patiently();
+  Arrival collect_body(std::int64_t length);
+  bool leave();
+  Arrival broken(std::string_view what);
+  bool answer_assembler();
+  bool wait_a_moment();
+  Received try_receive();
   Received receive(Clock::time_point deadline);
   void open_record();
   void close_record();
   bool send_pieces(iovec *pieces, std::size_t count);
   bool send_buffered();
   void look_for_abort();
+  void linger();
 
+  Relief *relief_;
   int fd_ = -1;
-  std::unique_ptr<std::uint8_t[]> input_;
+  Inbox inbox_;
   std::span<const std::uint8_t> rest_;  // received, not yet taken apart
-  std::span<const std::uint8_t> body_;  // a piece of the body that PHP has not read, inside input_
+  std::span<const std::uint8_t> body_;  // a piece of the body that PHP has not read, inside the inbox
   fastcgi::RequestAssembler assembler_;
+  fastcgi::RequestAssembler scout_;  // runs ahead of assembler_ while a body is collected
+  bool whole_ = false;               // somebody else has collected the request
+  std::chrono::microseconds moment_left_{};
+  Clock::time_point left_at_{};  // when the last one was given away
 
   std::unique_ptr<char[]> output_;
   std::size_t output_size_ = 0;

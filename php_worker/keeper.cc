@@ -99,6 +99,10 @@ class Keeper {
   Result<void> watch_all() {
     PADDOCK_CHECK(loop_.watch(growth_, EPOLLIN, [this](std::uint32_t) { growth_event(); }));
     PADDOCK_CHECK(loop_.watch(signals_, EPOLLIN, [this](std::uint32_t) { signal_event(); }));
+    // Edges: the messages are for workers, who read them.
+    if (options_.handoff.valid())
+      PADDOCK_CHECK(loop_.watch(options_.handoff.fd(), EPOLLIN | EPOLLET,
+                                [this](std::uint32_t) { look_after_handed(0ms); }));
     if (!options_.link.valid()) return {};
     PADDOCK_CHECK(options_.link.set_nonblocking(true));
     return loop_.watch(options_.link.fd(), EPOLLIN, [this](std::uint32_t) { link_event(); });
@@ -173,6 +177,23 @@ class Keeper {
       if (look < kGrowthLooks) return look_for_pressure(look + 1);
       const bool grown = Clock::now() >= not_before_ && start_worker();
       want_growth_after(grown ? kAfterGrowth : kAfterFalseAlarm);
+    });
+  }
+
+  // The gateway has sent a connection. A free worker looks for it before it accepts; where all of the free
+  // ones are in accept4(2) already, one is woken, again and again, since a signal between its look and its
+  // accept4(2) does nothing.
+  void look_after_handed(Clock::duration pause) {
+    if (handed_timer_) return;
+    if (pause == Clock::duration::zero() && page_.takeover.load(std::memory_order_relaxed) != 0)
+      pause = kWakeEvery;  // free workers wait for it, not for us
+    handed_timer_ = loop_.after(pause, [this] {
+      handed_timer_.reset();
+      if (page_.handed.load(std::memory_order_acquire) ==
+          control_->handed_seen.load(std::memory_order_relaxed))
+        return;
+      if (!pool_.wake_one_idle() && may_grow() && Clock::now() >= not_before_) start_worker();
+      look_after_handed(kWakeEvery);
     });
   }
 
@@ -355,6 +376,7 @@ class Keeper {
   WorkerPool pool_;
   RequestWatch watch_;
 
+  std::optional<EventLoop::TimerId> handed_timer_;
   bool draining_ = false;
   bool watching_listen_ = false;
   bool waking_ = false;

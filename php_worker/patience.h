@@ -6,6 +6,19 @@
 
 namespace paddock::php_worker {
 
+// With a relief (relief.h), in all, for a request that does not come or for the end of one: what takes longer
+// is given away. Every 64 KiB that came earn a little more, so that a body that flows is not.
+inline constexpr std::chrono::microseconds kMoment{10'000};
+inline constexpr std::chrono::microseconds kMomentEarned{2'000};
+inline constexpr std::chrono::microseconds kLongestMoment{20'000};
+// … while others wait for a worker,
+inline constexpr std::chrono::microseconds kShortMoment{1'000};
+// … and hardly any when one was given away so short a time ago: they come in swarms.
+inline constexpr std::chrono::microseconds kSwarmMoment{250};
+inline constexpr std::chrono::milliseconds kSwarm{50};
+
+// The rest is without a relief, or where it fails.
+//
 // From accept to the end of the params, in all: a peer that dribbles gains nothing. Web servers write them at
 // once.
 inline constexpr std::chrono::milliseconds kParamsPatience{2'000};

@@ -335,6 +335,10 @@ void prepare_worker_php() {
   reseed_random();
 }
 
+void answer_too_large(Connection &connection) {
+  answer_plainly(connection, "413 Content Too Large", "Content too large.\n");
+}
+
 void serve_request(Connection &connection, Params &params, void (*script_found)(const char *path)) {
   if (!params.decode(connection.params())) {
     log_line("bad request", params.problem());

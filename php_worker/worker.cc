@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -13,6 +14,7 @@
 #include "base/message_socket.h"
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
+#include "php_worker/relief.h"
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
 #include "php_worker/vm_interrupt.h"
@@ -39,6 +41,9 @@ void copy_text(char (&to)[N], std::string_view text) {
 // A worker that waits for the gateway looks so often whether it still has to, milliseconds: a gateway that
 // was started anew does not know who had asked the one before.
 constexpr int kGatewayPatience = 1'000;
+// For the gateway to take a connection over.
+constexpr int kGatewayTries = 20;
+constexpr int kGatewayTryTime = 50;        // milliseconds
 constexpr unsigned kBrokenPause = 50'000;  // microseconds
 
 scoreboard::Slot *own_slot = nullptr;
@@ -47,7 +52,7 @@ void note_script(const char *path) {
   copy_text(own_slot->script, path);
 }
 
-class Worker {
+class Worker final : private Relief {
  public:
   explicit Worker(const WorkerContext &context)
       : context_(context),
@@ -65,14 +70,20 @@ class Worker {
     set_title(idle_title_);
     while (!told_to_end()) {
       // A plain load: a warm request pays nothing for the gateway's being there.
-      const bool ask = context_.page->takeover.load(std::memory_order_relaxed) != 0;
-      const int fd = ask ? ask_gateway() : accept();
-      if (fd < 0) continue;
-      serve(fd);
+      if (context_.page->handed.load(std::memory_order_relaxed) !=
+              context_.control->handed_seen.load(std::memory_order_relaxed) &&
+          serve_handed())
+        continue;
+      if (context_.page->takeover.load(std::memory_order_relaxed) != 0) {
+        ask_gateway();
+      } else if (const int fd = accept(); fd >= 0) {
+        connection_.adopt(fd);
+        serve();
+      }
     }
-    // What was handed over between our question and the order to end is answered.
-    if (asked_)
-      if (const int fd = take_answer(); fd >= 0) serve(fd);
+    // What was handed over before the order to end is answered.
+    while (context_.handoff.valid() && serve_handed()) {
+    }
     return 0;
   }
 
@@ -110,12 +121,35 @@ class Worker {
     return -1;
   }
 
-  // A connection that the gateway had accepted; -1 as above.
-  int ask_gateway() {
+  // Serves the next connection that the gateway has handed to whoever is free. False: there is none.
+  bool serve_handed() {
+    const std::uint32_t handed = context_.page->handed.load(std::memory_order_acquire);
+    switch (take_answer()) {
+      case Answer::kConnection:
+        serve();
+        return true;
+      case Answer::kOther:
+        return true;
+      case Answer::kNone:
+        break;
+    }
+    // Seen as of before we looked: what was sent since has changed the page.
+    context_.control->handed_seen.store(handed, std::memory_order_relaxed);
+    return false;
+  }
+
+  // Waits for a connection that the gateway has accepted, and serves it.
+  void ask_gateway() {
     if (!asked_) {
       // Somebody of this tenant has filled the socket: the connections that are not in the gateway yet are
       // ours.
-      if (!handoff_.send(handoff::Ready{})) return accept();
+      if (!handoff_.send(handoff::Ready{})) {
+        if (const int fd = accept(); fd >= 0) {
+          connection_.adopt(fd);
+          serve();
+        }
+        return;
+      }
       asked_ = true;
     }
     pollfd entry{context_.handoff.get(), POLLIN, 0};
@@ -123,41 +157,85 @@ class Worker {
       // Nothing, or a signal: the flags say what now. If the gateway has given the socket back and its answer
       // was lost, nobody will read it.
       if (context_.page->takeover.load(std::memory_order_relaxed) == 0) asked_ = false;
-      return -1;
+      return;
     }
-    return take_answer();
+    if (take_answer() == Answer::kConnection) serve();
   }
 
-  int take_answer() {
+  enum class Answer : std::uint8_t { kNone, kConnection, kOther };
+
+  // The gateway's next message, if there is one; connection_ has adopted what came with it.
+  Answer take_answer() {
     auto packet = handoff_.receive();
-    if (!packet && packet.error().code == EAGAIN) return -1;  // another worker was quicker
+    if (!packet && packet.error().code == EAGAIN) return Answer::kNone;  // another worker was quicker
     asked_ = false;
     if (!packet || !packet->has_value()) {
       ::usleep(kBrokenPause);  // the gateway's end is gone; the supervisor will start a sandbox with another
-      return -1;
+      return Answer::kNone;
     }
-    if ((*packet)->as<handoff::Connection>() && (*packet)->fds.size() == 1)
-      return (*packet)->fds.front().release();
-    return -1;
+    std::vector<UniqueFd> &fds = (*packet)->fds;
+    const auto message = (*packet)->as<handoff::Connection>();
+    if (!message || fds.empty()) return Answer::kOther;
+    const int fd = fds.front().release();
+    fds.erase(fds.begin());
+    if (message->received.empty() && fds.empty()) {
+      connection_.adopt(fd);
+    } else {
+      connection_.adopt(fd, message->received, std::move(fds));
+    }
+    return Answer::kConnection;
   }
 
-  void serve(int fd) {
+  void serve() {
     const std::uint64_t start = monotonic_ns();
     begin(start);
-    connection_.adopt(fd);
-    switch (connection_.read_request()) {
+    const Connection::Arrival arrival = connection_.read_request();
+    switch (arrival) {
       case Connection::Arrival::kRequest:
         note_request();
         serve_request(connection_, params_, note_script);
+        break;
+      case Connection::Arrival::kTooLarge:
+        note_request();
+        answer_too_large(connection_);
         break;
       case Connection::Arrival::kBroken:
         log_line("bad request", connection_.problem());
         break;
       case Connection::Arrival::kNothing:
+      case Connection::Arrival::kLeft:
         break;
     }
     connection_.close();
-    end(start);
+    end(start, arrival != Connection::Arrival::kLeft);
+  }
+
+  bool take_slow(BorrowedFd connection, std::string_view received, BorrowedFd file) override {
+    const std::array fds{connection, file};
+    return tell_gateway(handoff::Slow{std::string(received)}, std::span(fds).first(file.valid() ? 2 : 1));
+  }
+
+  bool take_unread(BorrowedFd connection, BorrowedFd file, std::uint64_t offset) override {
+    const std::array fds{connection, file};
+    return tell_gateway(handoff::Unread{offset}, std::span(fds).first(file.valid() ? 2 : 1));
+  }
+
+  // A handful of long messages fill the socket: the gateway reads them in no time.
+  template <typename Message>
+  bool tell_gateway(const Message &message, std::span<const BorrowedFd> fds) {
+    for (int tries = 0; tries < kGatewayTries; ++tries) {
+      const auto sent = handoff_.send(message, fds);
+      if (sent) return true;
+      if (sent.error().code != EAGAIN) return false;
+      pollfd entry{context_.handoff.get(), POLLOUT, 0};
+      ::poll(&entry, 1, kGatewayTryTime);
+    }
+    return false;
+  }
+
+  [[nodiscard]] BorrowedFd others() const override { return context_.listen; }
+  [[nodiscard]] std::uint64_t body_limit() const override {
+    return context_.page->body_limit.load(std::memory_order_relaxed);
   }
 
   void begin(std::uint64_t now) {
@@ -193,14 +271,14 @@ class Worker {
     set_title(busy_title_, method, " ", uri.substr(0, uri.find('?')));
   }
 
-  void end(std::uint64_t start) {
+  void end(std::uint64_t start, bool served) {
     const std::uint64_t now = monotonic_ns();
-    ++served_;
+    if (served) ++served_;
     slot_.requests.store(served_, std::memory_order_relaxed);
     slot_.since_ns.store(now, std::memory_order_relaxed);
     slot_.state.store(static_cast<std::uint32_t>(State::kIdle), std::memory_order_release);
     scoreboard::Board &board = *context_.board;
-    board.requests.fetch_add(1, std::memory_order_relaxed);
+    if (served) board.requests.fetch_add(1, std::memory_order_relaxed);
     board.request_ns.fetch_add(now - start, std::memory_order_relaxed);
     board.last_end_ns.store(now, std::memory_order_relaxed);
     board.busy.fetch_sub(1, std::memory_order_relaxed);
@@ -214,7 +292,7 @@ class Worker {
   MessageSocket handoff_{UniqueFd(context_.handoff.get())};
   bool asked_ = false;  // Ready was sent and not answered
   std::uint64_t served_ = 0;
-  Connection connection_;
+  Connection connection_{context_.handoff.valid() ? this : nullptr};
   Params params_;
 };
 

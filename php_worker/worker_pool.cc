@@ -115,6 +115,17 @@ void WorkerPool::wake_ending() const {
   }
 }
 
+bool WorkerPool::wake_one_idle() const {
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    if (!workers_[i].child.valid()) continue;
+    if (setup_.board->slots[i].state.load(std::memory_order_relaxed) !=
+        static_cast<std::uint32_t>(State::kIdle))
+      continue;
+    if (workers_[i].child.signal(SIGQUIT)) return true;
+  }
+  return false;
+}
+
 void WorkerPool::kill_all() const {
   for (const Worker &worker : workers_)
     if (worker.child.valid()) [[maybe_unused]]

@@ -60,6 +60,8 @@ class WorkerPool {
   // repeated: a signal between a worker's look at the flag and its accept4(2) does nothing. A worker in a
   // request gets no signal: it would cut short the script's sleep or read.
   void wake_ending() const;
+  // Ends the wait in accept4(2) of one idle worker. False: none is idle.
+  bool wake_one_idle() const;
   void kill_all() const;
   // Nobody calls that a death.
   void kill_late(std::uint32_t slot);

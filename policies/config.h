@@ -93,7 +93,13 @@ struct Plan {
   // threads, so that sum stays far below MaxRequestWorkers.
   std::uint32_t queue = 16;
   std::chrono::milliseconds queue_time{10'000};
-  std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
+  // Clients that do not send their requests or do not read the answers. They hold no worker, but threads of
+  // the web server.
+  std::uint32_t slow_clients = 64;
+  std::chrono::milliseconds receive_time{60'000};  // for a request to come; each 500 bytes earn a second
+  std::uint64_t body_bytes = 1ULL << 30;           // of one request; 0: any
+  std::uint64_t spool_bytes = 2ULL << 30;          // on disk, of all slow requests at once
+  std::chrono::milliseconds deadline{300'000};     // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   std::string seccomp = "default";  // the name of a profile
   std::shared_ptr<const std::string>
@@ -138,8 +144,9 @@ struct Runtime {
   std::string cgroup;  // below the cgroup2 mount; empty: the supervisor's own
   bool allow_missing_controllers = false;
   std::string php_ini_dir = "/etc/php/8.2/embed";  // php.ini and conf.d as the zygote reads them
-  std::string seccomp_dir;   // profiles of the admin's own, before the shipped ones; empty: none
-  std::string refusal_page;  // the admin's page, read from the file that the config names; empty: built in
+  std::string seccomp_dir;    // profiles of the admin's own, before the shipped ones; empty: none
+  bool reason_header = true;  // X-Paddock-Reason on what is refused
+  std::string refusal_page;   // the admin's page, read from the file that the config names; empty: built in
   std::chrono::milliseconds stop_patience{
       10'000};  // running requests may take so long when a sandbox is stopped
 };

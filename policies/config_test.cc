@@ -77,6 +77,10 @@ idle = "1m30s"
 requests_per_worker = 500
 queue = 9
 queue_time = "250ms"
+slow_clients = 7
+receive_time = "5s"
+body = "2MiB"
+spool = "3MiB"
 deadline = 0
 tmp_size = 1048576
 ini_from_web = "admin"
@@ -153,6 +157,10 @@ env = { LANG = "de" }
   CHECK(plan.requests_per_worker == 500);
   CHECK(plan.queue == 9);
   CHECK(plan.queue_time == milliseconds(250));
+  CHECK(plan.slow_clients == 7);
+  CHECK(plan.receive_time == milliseconds(5'000));
+  CHECK(plan.body_bytes == 2U << 20);
+  CHECK(plan.spool_bytes == 3U << 20);
   CHECK(plan.deadline == milliseconds(0));
   CHECK(plan.tmp_bytes == 1 << 20);
   CHECK(plan.ini_from_web == IniFromWeb::kAdmin);
@@ -184,7 +192,7 @@ env = { LANG = "de" }
   CHECK(plan.binds[1].source == "/srv/shared");
   CHECK(plan.binds[1].target == "/shared");
   CHECK(plan.binds[1].writable);
-  CHECK(plan.binds[1].where.line == 63);
+  CHECK(plan.binds[1].where.line == 67);
 
   const Tenant &tenant = config.tenants.at("www.example.org");
   CHECK(tenant.user == "homeless");

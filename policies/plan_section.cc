@@ -152,6 +152,11 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
          plan.requests_per_worker);
   narrow(section.integer("queue", 0, kMaxQueue), plan.queue);
   if (const auto wait = section.duration("queue_time", milliseconds(0), hours(1))) plan.queue_time = *wait;
+  narrow(section.integer("slow_clients", 0, kMaxQueue), plan.slow_clients);
+  if (const auto time = section.duration("receive_time", milliseconds(1), hours(1)))
+    plan.receive_time = *time;
+  narrow(section.bytes("body", 0, kMostBytes), plan.body_bytes);
+  narrow(section.bytes("spool", 0, kMostBytes), plan.spool_bytes);
   if (const auto deadline = section.duration("deadline", milliseconds(0), hours(24)))
     plan.deadline = *deadline;
   narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);

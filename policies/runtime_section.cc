@@ -85,6 +85,7 @@ void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
   read_directory(section, "php_ini_dir", runtime.php_ini_dir);
   read_directory(section, "seccomp_dir", runtime.seccomp_dir);
   read_page(section, machine, runtime);
+  if (const auto tell = section.boolean("reason_header")) runtime.reason_header = *tell;
   using std::chrono::milliseconds;
   if (const auto patience = section.duration("stop_patience", milliseconds(0), std::chrono::minutes(10)))
     runtime.stop_patience = *patience;

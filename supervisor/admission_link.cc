@@ -30,7 +30,7 @@ Result<AdmissionLink> AdmissionLink::create(const std::string &tenant, BorrowedF
 }
 
 gateway_link::Lease lease_message(std::uint32_t tenant, const policies::Plan &plan,
-                                  const std::string &refusal_page) {
+                                  const policies::Runtime &runtime) {
   gateway_link::Lease lease;
   lease.tenant = tenant;
   lease.workers = plan.workers;
@@ -38,7 +38,12 @@ gateway_link::Lease lease_message(std::uint32_t tenant, const policies::Plan &pl
   lease.queue_time_ms = static_cast<std::uint32_t>(
       std::clamp<std::int64_t>(plan.queue_time.count(), 0, std::numeric_limits<std::uint32_t>::max()));
   lease.retry_after_s = kRetryAfter;
-  lease.page = refusal_page;
+  lease.slow_clients = plan.slow_clients;
+  lease.receive_time_ms = static_cast<std::uint32_t>(plan.receive_time.count());
+  lease.body_bytes = plan.body_bytes;
+  lease.spool_bytes = plan.spool_bytes;
+  lease.tell_reason = runtime.reason_header;
+  lease.page = runtime.refusal_page;
   return lease;
 }
 

@@ -37,6 +37,6 @@ class AdmissionLink {
 };
 
 [[nodiscard]] gateway_link::Lease lease_message(std::uint32_t tenant, const policies::Plan &plan,
-                                                const std::string &refusal_page);
+                                                const policies::Runtime &runtime);
 
 }  // namespace paddock::supervisor

@@ -47,7 +47,7 @@ void Gateway::on_packet(Packet &packet) {
       return;
     case gateway_link::Refused::kType:
       if (const auto refused = packet.as<gateway_link::Refused>(); refused)
-        callbacks_.on_refused(refused->tenant, refused->requests);
+        callbacks_.on_refused(refused->tenant, refused->reason, refused->requests);
       return;
     default:
       log::warning("the gateway sent a message of unknown type " + std::to_string(packet.type()));

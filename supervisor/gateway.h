@@ -18,7 +18,7 @@ class Gateway {
   struct Callbacks {
     std::function<void()> on_up;  // it knows no tenant yet: add them all
     std::function<void(std::uint32_t tenant)> on_wake;
-    std::function<void(std::uint32_t tenant, std::uint64_t requests)> on_refused;
+    std::function<void(std::uint32_t tenant, const std::string &reason, std::uint64_t requests)> on_refused;
   };
 
   Gateway(boost::asio::io_context &io, SpawnOptions options, Callbacks callbacks);

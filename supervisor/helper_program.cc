@@ -22,9 +22,9 @@ void HelperProgram::start() {
 
 Result<void> HelperProgram::try_start() {
   PADDOCK_TRY(auto ends, MessageSocket::pair());
-  options_.fds = {{ends.second.fd(), kLinkFd}};
-  PADDOCK_TRY(Child child, spawn(options_));
-  options_.fds.clear();
+  SpawnOptions options = options_;
+  options.fds.emplace_back(ends.second.fd(), kLinkFd);
+  PADDOCK_TRY(Child child, spawn(options));
   log::info("started " + name_ + ", pid " + std::to_string(child.pid()));
   watch_ = ChildWatch::start(io_, std::move(child), [this](const ExitStatus &status) { ended(status); });
   link_ = Link::start(io_, std::move(ends.first), callbacks_.on_packet, [this](const Error &error) {

@@ -24,7 +24,7 @@ class HelperProgram {
     std::function<void()> on_gone;  // it ended after stop(); may be absent
   };
 
-  // options.fds is filled in: the program finds its link at descriptor kLinkFd.
+  // The program finds its link at descriptor kLinkFd, beside options.fds.
   static constexpr int kLinkFd = 3;
   HelperProgram(boost::asio::io_context &io, std::string name, SpawnOptions options, Callbacks callbacks);
 

@@ -22,6 +22,7 @@ namespace paddock::supervisor {
 namespace {
 
 constexpr auto kLeftOverPoll = std::chrono::milliseconds(50);
+constexpr int kSpoolFd = HelperProgram::kLinkFd + 1;
 constexpr auto kStopPoll = std::chrono::milliseconds(10);
 
 Result<UniqueFd> lock_run_dir(const std::string &run_dir) {
@@ -35,9 +36,18 @@ Result<UniqueFd> lock_run_dir(const std::string &run_dir) {
   return lock;
 }
 
+// Requests that come slowly wait here, in the gateway's unlinked files.
+std::string spool_path(const policies::Runtime &runtime) {
+  return runtime.state_dir + "/spool";
+}
+
 Result<void> prepare_directories(const policies::Config &config) {
   PADDOCK_CHECK(make_directories(config.runtime.state_dir, 0700));
   PADDOCK_CHECK(make_directories(config.runtime.state_dir + "/sessions", 0711));
+  PADDOCK_CHECK(make_directories(spool_path(config.runtime), 0700));
+  if (::chown(spool_path(config.runtime).c_str(), config.runtime.gateway_uid, config.runtime.gateway_gid) !=
+      0)
+    return errno_error("chown " + spool_path(config.runtime));
   PADDOCK_CHECK(make_directories(config.runtime.log_dir, 0755));
   PADDOCK_CHECK(make_directories(config.runtime.log_dir + "/tenants", 0711));
   return {};
@@ -108,29 +118,32 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   const std::string link_fd = std::to_string(HelperProgram::kLinkFd);
 
   SpawnOptions gateway;
-  gateway.arguments = {program_dir + "/paddock-gateway", "--link-fd", link_fd};
+  // Opened here: the gateway's account cannot search the directory above it.
+  PADDOCK_TRY(spool_, open_file(spool_path(runtime_), O_PATH | O_DIRECTORY));
+  gateway.fds = {{spool_, kSpoolFd}};
+  gateway.arguments = {program_dir + "/paddock-gateway", "--link-fd", link_fd, "--spool-fd",
+                       std::to_string(kSpoolFd)};
   gateway.environment = environment;
   gateway.uid = runtime_.gateway_uid;
   gateway.gid = runtime_.gateway_gid;
   gateway.cgroup = hierarchy_.gateway().directory();
-  gateway_ =
-      std::make_unique<Gateway>(io_, std::move(gateway),
-                                Gateway::Callbacks{.on_up =
-                                                       [this] {
-                                                         for (const auto &[name, tenant] : tenants_)
-                                                           tenant->introduce_to_gateway();
-                                                       },
-                                                   .on_wake =
-                                                       [this](std::uint32_t number) {
-                                                         const auto found = by_number_.find(number);
-                                                         if (found != by_number_.end()) found->second->wake();
-                                                       },
-                                                   .on_refused =
-                                                       [this](std::uint32_t number, std::uint64_t requests) {
-                                                         const auto found = by_number_.find(number);
-                                                         if (found != by_number_.end())
-                                                           found->second->count_refused(requests);
-                                                       }});
+  gateway_ = std::make_unique<Gateway>(
+      io_, std::move(gateway),
+      Gateway::Callbacks{
+          .on_up =
+              [this] {
+                for (const auto &[name, tenant] : tenants_) tenant->introduce_to_gateway();
+              },
+          .on_wake =
+              [this](std::uint32_t number) {
+                const auto found = by_number_.find(number);
+                if (found != by_number_.end()) found->second->wake();
+              },
+          .on_refused =
+              [this](std::uint32_t number, const std::string & /*reason*/, std::uint64_t requests) {
+                const auto found = by_number_.find(number);
+                if (found != by_number_.end()) found->second->count_refused(requests);
+              }});
 
   SpawnOptions zygote;
   zygote.arguments = {program_dir + "/paddock-php", "zygote", "--link-fd", link_fd, "--ini-dir",

@@ -91,6 +91,7 @@ class Supervisor {
   bool hand_over_;
   policies::SocketKey socket_key_;
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
+  UniqueFd spool_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<Services> services_;

@@ -91,6 +91,7 @@ Mode Tenant::gateway_mode() const {
 gateway_link::Refusal Tenant::refusal() const {
   gateway_link::Refusal refusal;
   refusal.page = services_.runtime.refusal_page;
+  refusal.tell_reason = services_.runtime.reason_header;
   if (const Block *block = block_in_force()) {
     refusal.reason = "blocked";
     if (block->until) refusal.retry_after_s = seconds_until(*block->until);
@@ -118,8 +119,7 @@ void Tenant::introduce_to_gateway() {
 void Tenant::lease_to_run() {
   // A sandbox that is stopping takes nothing more.
   if (told_mode_ != Mode::kLeased || !run_ || state_ == State::kStopping) return;
-  services_.gateway.lease(lease_message(number_, *plan_, services_.runtime.refusal_page),
-                          run_->admission().lease_fds());
+  services_.gateway.lease(lease_message(number_, *plan_, services_.runtime), run_->admission().lease_fds());
 }
 
 void Tenant::update_gateway() {
@@ -332,8 +332,8 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config)
   const auto &plan = config->plan_of(settings);
   const bool same_sandbox = wire::encode(Run::spawn_message(*settings_, *plan_)) ==
                             wire::encode(Run::spawn_message(settings, plan));
-  const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime.refusal_page)) ==
-                          wire::encode(lease_message(number_, plan, services_.runtime.refusal_page));
+  const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime)) ==
+                          wire::encode(lease_message(number_, plan, services_.runtime));
   const bool same_limits = cgroup_limits(plan_->limits) == cgroup_limits(plan.limits);
   settings_ = &settings;
   plan_ = &plan;

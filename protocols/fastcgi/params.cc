@@ -1,5 +1,8 @@
 #include "protocols/fastcgi/params.h"
 
+#include <algorithm>
+#include <charconv>
+
 namespace paddock::fastcgi {
 namespace {
 
@@ -44,6 +47,21 @@ bool ParamsDecoder::next(std::string_view &name, std::string_view &value) {
   value = {text + name_size, value_size};
   rest_ = rest_.subspan(name_size + value_size);
   return true;
+}
+
+std::int64_t announced_body(std::span<const std::uint8_t> params) {
+  std::string_view name;
+  std::string_view value;
+  std::int64_t length = 0;
+  fastcgi::ParamsDecoder decoder(params);
+  while (decoder.next(name, value)) {
+    if (name == "CONTENT_LENGTH" && !value.empty()) {
+      if (std::from_chars(value.data(), value.data() + value.size(), length).ec != std::errc()) return 0;
+      return std::max<std::int64_t>(length, 0);
+    }
+    if (name == "HTTP_TRANSFER_ENCODING" && value.find("chunked") != std::string_view::npos) length = -1;
+  }
+  return length;
 }
 
 void append_param(std::string &out, std::string_view name, std::string_view value) {

@@ -25,6 +25,10 @@ class ParamsDecoder {
   bool malformed_ = false;
 };
 
+// What encoded params say of the request's body: its length, 0 for none (or for what is no number), -1 for
+// one whose length is not told.
+[[nodiscard]] std::int64_t announced_body(std::span<const std::uint8_t> params);
+
 // Appends one encoded pair. Names and values are shorter than 2^31 bytes.
 void append_param(std::string &out, std::string_view name, std::string_view value);
 

@@ -26,7 +26,8 @@ struct Refusal {
   std::uint16_t status = 503;
   std::uint32_t retry_after_s = 0;
   std::string reason;
-  std::string page;  // HTML, at most 16 KiB
+  std::string page;         // HTML, at most 16 KiB
+  bool tell_reason = true;  // in the header
 
   template <typename Io>
   void fields(Io &io) {
@@ -34,6 +35,7 @@ struct Refusal {
     io(retry_after_s);
     io(reason);
     io(page);
+    io(tell_reason);
   }
 };
 
@@ -95,7 +97,13 @@ struct Lease {
   std::uint32_t queue = 0;          // connections that may wait in the gateway
   std::uint32_t queue_time_ms = 0;  // each of them
   std::uint32_t retry_after_s = 0;  // told to those that are refused
-  std::string page;                 // as in Refusal
+  std::uint32_t slow_clients =
+      0;  // connections whose request has not come wholly, or whose answer is not read
+  std::uint32_t receive_time_ms = 0;  // how long a request may take to come, see fcgi_gateway/slow_requests.h
+  std::uint64_t body_bytes = 0;       // of one request; 0: any
+  std::uint64_t spool_bytes = 0;      // of all of the tenant's slow requests in the gateway
+  bool tell_reason = true;            // as in Refusal
+  std::string page;                   // as in Refusal
 
   template <typename Io>
   void fields(Io &io) {
@@ -104,6 +112,11 @@ struct Lease {
     io(queue);
     io(queue_time_ms);
     io(retry_after_s);
+    io(slow_clients);
+    io(receive_time_ms);
+    io(body_bytes);
+    io(spool_bytes);
+    io(tell_reason);
     io(page);
   }
 };
@@ -145,11 +158,13 @@ struct Wake {
 struct Refused {
   static constexpr std::uint8_t kType = 18;
   std::uint32_t tenant = 0;
+  std::string reason;  // as in X-Paddock-Reason
   std::uint64_t requests = 0;
 
   template <typename Io>
   void fields(Io &io) {
     io(tenant);
+    io(reason);
     io(requests);
   }
 };

@@ -10,6 +10,11 @@
 #include "base/file.h"
 
 namespace paddock::handoff {
+namespace {
+
+constexpr int kAllSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL;
+
+}  // namespace
 
 Result<UniqueFd> create_page(const std::string &tenant) {
   UniqueFd fd(::memfd_create(("paddock-handoff-" + tenant).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
@@ -25,6 +30,19 @@ Result<UniqueFd> create_page(const std::string &tenant) {
 
 Result<UniqueFd> reopen_read_only(BorrowedFd page) {
   return open_file("/proc/self/fd/" + std::to_string(page.get()), O_RDONLY);
+}
+
+Result<void> seal(BorrowedFd fd) {
+  if (::fcntl(fd.get(), F_ADD_SEALS, kAllSeals) != 0) return errno_error("seal a memfd");
+  return {};
+}
+
+Result<std::uint64_t> sealed_size(BorrowedFd fd) {
+  const int seals = ::fcntl(fd.get(), F_GET_SEALS);
+  if (seals < 0 || (seals & kAllSeals) != kAllSeals) return Error{"use a part: it is no sealed memfd"};
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return errno_error("look at a part");
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 Result<MappedPage> MappedPage::map(BorrowedFd fd, bool writable) {

@@ -1,10 +1,14 @@
 // Gateway <-> the workers of one sandbox: who accepts now, and connections that change hands. What comes from
 // a worker is untrusted: it runs the tenant's code.
 //
-// As long as Page::takeover is 0, workers accept on the leased socket, and say no more than Full. While it is
-// 1 the gateway accepts, and a worker that is free sends Ready and waits for exactly one answer: Connection
-// (with the connection, SCM_RIGHTS) or Resume. Workers share one end of the socket, so that any of those who
-// wait may take an answer.
+// As long as Page::takeover is 0, workers accept on the leased socket, and say no more than Full and Slow.
+// While it is 1 the gateway accepts, and a worker that is free sends Ready and waits for an answer:
+// Connection (with the connection, SCM_RIGHTS) or Resume. Workers share one end of the socket, so that any of
+// those who wait may take an answer.
+//
+// The gateway also hands out connections that nobody has asked for: requests that were slow to come and are
+// whole now. Page::handed tells free workers to look; the keeper wakes one where all of them are in
+// accept(2).
 #pragma once
 
 #include <atomic>
@@ -23,7 +27,14 @@ struct Page {
   // Changes whenever the gateway wants to be told (Full) that the last place is taken. Who has told waits for
   // the next change.
   std::atomic<std::uint32_t> alarm;
+  // Changes after each Connection that was sent: who finds the socket empty afterwards has seen them all.
+  std::atomic<std::uint32_t> handed;
+  std::atomic<std::uint32_t> reserved;
+  std::atomic<std::uint64_t> body_limit;  // bytes of one request's body; 0: none
 };
+
+// What a message carries of a request that was received already, at most. Fits wire::kMaxMessage with room.
+inline constexpr std::size_t kMaxReceived = std::size_t{56} * 1024;
 
 inline constexpr std::size_t kPageSize = 4096;
 
@@ -67,13 +78,52 @@ struct Full {
   void fields(Io &) {}
 };
 
-// Gateway to worker, one descriptor: an accepted connection, nothing read from it yet.
-struct Connection {
-  static constexpr std::uint8_t kType = 16;
+// The descriptors of a Slow and of a Connection: the connection, then files with what was received after
+// `received`, in this order.
+inline constexpr std::size_t kConnectionFd = 0;
+inline constexpr std::size_t kMaxParts = 2;
+
+// Worker to gateway: an accepted connection whose request does not come, or not wholly. At most one part, a
+// memfd that is sealed against every change (whoever reads it is not made to wait by the tenant).
+struct Slow {
+  static constexpr std::uint8_t kType = 3;
+  std::string received;  // at most kMaxReceived
 
   template <typename Io>
-  void fields(Io &) {}
+  void fields(Io &io) {
+    io(received);
+  }
 };
+
+// Worker to gateway: an answer has been written as far as the client took it. One descriptor: nothing is left
+// but to read the rest of the request, since who closes before makes the peer's write fail. Two: a memfd,
+// sealed as above, whose bytes from `offset` on are still to be sent.
+struct Unread {
+  static constexpr std::uint8_t kType = 4;
+  std::uint64_t offset = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(offset);
+  }
+};
+
+// Gateway to worker: an accepted connection. With what was received already: then the request is whole.
+struct Connection {
+  static constexpr std::uint8_t kType = 16;
+  std::string received;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(received);
+  }
+};
+
+// A memfd that nothing can be written to any more, by anybody (F_SEAL_WRITE, memfd_create(2)), and its size.
+// Error: anything else, which could make its reader wait (a pipe, a FUSE file) or change under it.
+[[nodiscard]] Result<std::uint64_t> sealed_size(BorrowedFd fd);
+// Seals a memfd of MFD_ALLOW_SEALING so. No writable mapping of it may exist.
+[[nodiscard]] Result<void> seal(BorrowedFd fd);
 
 // Gateway to worker: accept again.
 struct Resume {

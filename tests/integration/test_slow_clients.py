@@ -1,0 +1,212 @@
+"""Clients that do not send their requests, or do not end them: no worker waits for them, the gateway does."""
+
+import contextlib
+import hashlib
+import random
+import time
+
+import pytest
+
+from harness import fastcgi, machine
+
+WORKERS = 4
+
+
+@pytest.fixture
+def slow(make_paddock):
+    """A function that starts alice and bob with a plan of its own, warm."""
+    def start(**plan):
+        paddock = make_paddock(plan={"workers": WORKERS, "slow_clients": 100, **plan})
+        for name in ("alice", "bob"):
+            paddock.add_tenant(name)
+        paddock.start()
+        target = Target(paddock)
+        target.hello("alice")
+        target.hello("bob")
+        # Now all that opens descriptors for good has been started, the zygote too.
+        assert not paddock.settle()
+        target.hello("alice")
+        target.hello("bob")
+        return target
+    return start
+
+
+class Target:
+    def __init__(self, paddock):
+        self.paddock = paddock
+        self.paths = paddock.sockets()
+        self.path = self.paths["alice"]
+        self.docroot = paddock.tenants["alice"].docroot
+
+    def connect(self):
+        return fastcgi.Connection(self.path, 30)
+
+    def hello(self, tenant, seconds=10):
+        script = self.paddock.tenants[tenant].docroot / "hello.php"
+        answer = fastcgi.fetch(self.paths[tenant], script, seconds)
+        assert answer.body == b"hello\n"
+        return answer
+
+    def run(self, code, **options):
+        """The bytes of a request that has run.php execute code."""
+        return fastcgi.whole_request(self.docroot / "run.php", code.encode(), method="POST", **options)
+
+    def upload(self, body):
+        """The bytes of a request whose answer is the body's digest."""
+        script = self.docroot / "digest.php"
+        script.write_text("<?php echo md5(file_get_contents('php://input'));")
+        return fastcgi.whole_request(script, body, method="POST")
+
+    def refused(self):
+        return self.paddock.tenant_status("alice")["refused"]
+
+
+def nothing(_target):
+    return b""
+
+
+def half_a_header(_target):
+    return fastcgi.begin()[:5]
+
+
+def half_the_params(target):
+    return fastcgi.whole_request(target.docroot / "hello.php")[:200]
+
+
+def stalled_upload(target):
+    return target.upload(random.randbytes(20_000))[:9_000]
+
+
+def stalled_long_upload(target):
+    return target.upload(random.randbytes(300_000))[:200_000]
+
+
+def unfinished_stdin(target):
+    """Answered, since no body is announced, but the request is never ended."""
+    whole = fastcgi.whole_request(target.docroot / "hello.php")
+    return whole[:-8]
+
+
+@pytest.mark.parametrize(["start", "number"], [
+    (nothing, 2000), (half_a_header, 50), (half_the_params, 50), (stalled_upload, 50), (stalled_long_upload, 50),
+    (unfinished_stdin, 100)])
+def test_slow_clients_hold_nobody_up(slow, start, number):
+    target = slow()
+    with contextlib.ExitStack() as stack:
+        for _ in range(number):
+            connection = stack.enter_context(target.connect())
+            assert connection.send(start(target))
+        begun = time.monotonic()
+        for _ in range(20):
+            target.hello("alice")
+            target.hello("bob")
+        # Left to the workers they would take 25 seconds and more of them.
+        assert time.monotonic() - begun < machine.patience(10)
+    target.hello("alice")
+
+
+def test_what_comes_slowly_is_served(slow):
+    target = slow()
+    body = random.randbytes(300_000)
+    requests = {
+        "byte by byte": (target.upload(b"abc"), 1),
+        "small pieces": (target.upload(body[:40_000]), 3_000),
+        "larger than a message": (target.upload(body), 70_000),
+        "all but the end": (target.upload(body), len(target.upload(body)) - 20),
+    }
+    with contextlib.ExitStack() as stack:
+        connections = {name: stack.enter_context(target.connect()) for name in requests}
+        sent = dict.fromkeys(requests, 0)
+        while any(sent[name] < len(data) for name, (data, _) in requests.items()):
+            for name, (data, piece) in requests.items():
+                if sent[name] >= len(data):
+                    continue
+                assert connections[name].send(data[sent[name]:sent[name] + piece])
+                sent[name] += piece
+            time.sleep(0.025)
+        answers = {name: connection.receive().body.decode() for name, connection in connections.items()}
+    assert answers == {"byte by byte": hashlib.md5(b"abc").hexdigest(),
+                       "small pieces": hashlib.md5(body[:40_000]).hexdigest(),
+                       "larger than a message": hashlib.md5(body).hexdigest(),
+                       "all but the end": hashlib.md5(body).hexdigest()}
+
+
+def test_slow_requests_wait_for_busy_workers(slow):
+    """They take their places in the queue when they are whole."""
+    target = slow()
+    data = target.run("return 'late';")
+    with contextlib.ExitStack() as stack:
+        late = [stack.enter_context(target.connect()) for _ in range(3)]
+        for connection in late:
+            connection.send(data[:100])
+        time.sleep(machine.patience(0.1))
+        busy = [stack.enter_context(target.connect()) for _ in range(WORKERS)]
+        for connection in busy:
+            connection.send(target.run("usleep(700000); return 'busy';"))
+        time.sleep(machine.patience(0.2))
+        for connection in late:
+            connection.send(data[100:])
+        assert [b'"busy"' in connection.receive().body for connection in busy] == [True] * WORKERS
+        assert [b'"late"' in connection.receive().body for connection in late] == [True] * 3
+
+
+def test_a_slow_request_outlives_the_sandbox(slow):
+    target = slow()
+    data = target.run("return 'still here';")
+    with target.connect() as connection:
+        connection.send(data[:100])
+        time.sleep(machine.patience(0.1))
+        target.paddock.cli("stop", "alice")
+        machine.wait_for(lambda: not target.paddock.sandbox("alice"), 10)
+        connection.send(data[100:])
+        assert b'"still here"' in connection.receive().body
+
+
+def test_too_many_slow_clients(slow):
+    target = slow(slow_clients=3)
+    before = target.refused()
+    start = fastcgi.whole_request(target.docroot / "run.php", b"x" * 5000, method="POST")[:1000]
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(target.connect()).send(start)
+            time.sleep(machine.patience(0.05))
+        with target.connect() as connection:
+            connection.send(start)
+            time.sleep(machine.patience(0.1))
+            connection.send(fastcgi.record(fastcgi.STDIN, b""))
+            answer = connection.receive()
+        assert b"Status: 503" in answer.stdout and b"X-Paddock-Reason: slow-clients" in answer.stdout
+        machine.wait_for(lambda: target.refused() == before + 1, 5)
+
+
+def test_a_request_that_takes_too_long(slow):
+    target = slow(receive_time="300ms")
+    with target.connect() as connection:
+        connection.send(fastcgi.whole_request(target.docroot / "run.php", b"x" * 5000, method="POST")[:300])
+        answer = connection.receive()
+    assert b"Status: 408" in answer.stdout and b"X-Paddock-Reason: receive-time" in answer.stdout
+    with target.connect() as connection:
+        assert connection.receive() == fastcgi.Answer()
+
+
+@pytest.mark.parametrize("slowly", [False, True])
+def test_a_body_that_is_too_large(slow, slowly):
+    target = slow(body="64KiB")
+    body = b"x" * 65_537
+    data = target.upload(body)
+    with target.connect() as connection:
+        connection.send(data[:20 if slowly else 1000])
+        time.sleep(machine.patience(0.1 if slowly else 0))
+        connection.send(data[20 if slowly else 1000:])
+        assert b"Status: 413" in connection.receive().stdout
+    with target.connect() as connection:
+        connection.send(target.upload(body[1:]))
+        assert connection.receive().body.decode() == hashlib.md5(body[1:]).hexdigest()
+
+
+def test_reasons_can_be_kept_back(slow):
+    target = slow(slow_clients=0)
+    with target.connect() as connection:
+        connection.send(fastcgi.whole_request(target.docroot / "hello.php")[:100])
+        answer = connection.receive()
+    assert b"slow-clients" in answer.stdout
