@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "accounting/snapshot.h"
+
 namespace paddock::accounting {
 namespace {
 
@@ -15,7 +17,7 @@ double amount_of(Metric metric, const Usage &usage) {
     case Metric::kMemoryBytes:
       return real(counters.memory_kib_s) * 1024 * 1000;
     case Metric::kThrottledPercent:
-      return real(counters.cpu_throttled_periods) * static_cast<double>(kCpuPeriod.count()) * 100;
+      return real(counters.cpu_throttled_periods) * static_cast<double>(rules::kCpuPeriod.count()) * 100;
     case Metric::kPids:
       return real(counters.pids_s) * 1000;
     case Metric::kRequestsPerSecond:
@@ -209,6 +211,22 @@ Result<std::vector<Firing>> replay(Database &database, std::vector<Rule> rules, 
         std::move(fired.begin(), fired.end(), std::back_inserter(firings));
       }));
   return firings;
+}
+
+std::string Firing::text() const {
+  return std::string(rules::to_string(condition.metric)) + " " + rules::figure_text(figure) + " " +
+         std::string(rules::to_string(condition.comparison)) + " " + rules::figure_text(condition.threshold) +
+         " over " + std::to_string(condition.window.count()) + " s";
+}
+
+std::string Firing::to_json() const {
+  return "{\"rule\":" + json_string(rule) + ",\"metric\":\"" +
+         std::string(rules::to_string(condition.metric)) + "\",\"figure\":" + rules::figure_text(figure) +
+         ",\"comparison\":\"" + std::string(rules::to_string(condition.comparison)) +
+         "\",\"threshold\":" + rules::figure_text(condition.threshold) +
+         ",\"window_s\":" + std::to_string(condition.window.count()) + ",\"action\":\"" +
+         std::string(rules::to_string(action.consequence)) +
+         "\",\"dry_run\":" + (dry_run ? "true" : "false") + "}";
 }
 
 }  // namespace paddock::accounting

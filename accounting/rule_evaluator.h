@@ -12,9 +12,32 @@
 #include "accounting/counters.h"
 #include "accounting/database.h"
 #include "accounting/history_query.h"
-#include "accounting/rule.h"
+#include "rules/rule.h"
 
 namespace paddock::accounting {
+
+using rules::Action;
+using rules::Comparison;
+using rules::Condition;
+using rules::Consequence;
+using rules::Metric;
+using rules::Rule;
+
+// That a rule's condition came true for a tenant.
+struct Firing {
+  std::string rule;
+  std::string tenant;
+  Time time;
+  Condition condition;
+  double figure = 0;  // what the metric was
+  Action action;
+  bool dry_run = false;
+
+  // "cpu_percent 97.3 > 80 over 300 s"
+  [[nodiscard]] std::string text() const;
+  // The figures for an event's snapshot.
+  [[nodiscard]] std::string to_json() const;
+};
 
 // A metric over a sliding window. A window is cut into 60 slices, of a second at the least: the sums reach up
 // to one slice too far back, the averages weigh that slice.

@@ -161,6 +161,12 @@ Result<void> Cgroup::set_limits(const Limits &limits) const {
   return {};
 }
 
+Result<void> Cgroup::lift_cpu_quota() const {
+  const auto written = write_value_at(directory_, "cpu.max", "max");
+  if (!written && !is_gone(written.error().code)) return in_cgroup(path_, written.error());
+  return {};
+}
+
 Result<void> Cgroup::attach(pid_t pid) const {
   if (!libcgroup_controller_.empty()) {
     PADDOCK_CHECK(check_name());

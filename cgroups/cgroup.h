@@ -35,6 +35,10 @@ class Cgroup {
   // Hierarchy::missing_controllers().
   Result<void> set_limits(const Limits &limits) const;
 
+  // Lets it use what CPU there is (cpu.max), for what must end soon: the exit of a throttled process waits
+  // for the quota as its code does. Nothing happens where there is no cpu controller.
+  Result<void> lift_cpu_quota() const;
+
   // Moves a process (all its threads) here: cgroup.procs. Prefer CLONE_INTO_CGROUP, which never has it
   // elsewhere.
   Result<void> attach(pid_t pid) const;

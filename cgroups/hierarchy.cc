@@ -15,6 +15,7 @@ namespace paddock::cgroups {
 namespace {
 
 constexpr const char *kSupervisor = "supervisor";
+constexpr const char *kOwnCpuWeight = "1000";  // all tenants together have the default, 100
 constexpr const char *kGateway = "gateway";
 constexpr const char *kZygote = "zygote";
 constexpr const char *kTenants = "tenants";
@@ -181,6 +182,11 @@ Result<Hierarchy> Hierarchy::open(const std::string &base) {
     return error;
   }
   PADDOCK_CHECK(pass_down_controllers(hierarchy.tenants_));
+  // Who has to end a fork bomb must not wait in line behind it.
+  for (const Cgroup *ours : {&hierarchy.supervisor_, &hierarchy.gateway_, &hierarchy.zygote_})
+    if (auto written = write_value_at(ours->directory(), "cpu.weight", kOwnCpuWeight);
+        !written && written.error().code != ENOENT)
+      return std::move(written).error();
 
   PADDOCK_TRY(const std::string passed, read_at(hierarchy.tenants_, "cgroup.subtree_control"));
   const auto present = words(passed);

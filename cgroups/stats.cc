@@ -167,6 +167,36 @@ Result<std::optional<Pressure>> read_pressure(BorrowedFd directory, const char *
 
 }  // namespace
 
+// "8:0 rbps=1048576 wbps=max riops=max wiops=max"
+Result<std::vector<IoMax>> read_io_max(BorrowedFd directory) {
+  std::vector<IoMax> limits;
+  PADDOCK_TRY(const auto text, read_optional(directory, "io.max"));
+  if (!text) return limits;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string word;
+    IoMax limit;
+    words >> word;
+    const std::size_t colon = word.find(':');
+    if (colon == std::string::npos || !parse(std::string_view(word).substr(0, colon), limit.major) ||
+        !parse(std::string_view(word).substr(colon + 1), limit.minor))
+      return malformed("io.max", line);
+    while (words >> word) {
+      const std::size_t equals = word.find('=');
+      std::uint64_t number = 0;
+      if (equals == std::string::npos || !parse(std::string_view(word).substr(equals + 1), number)) continue;
+      const std::string_view name = std::string_view(word).substr(0, equals);
+      if (name == "rbps") limit.read_bytes_per_s = number;
+      if (name == "wbps") limit.write_bytes_per_s = number;
+      if (name == "riops") limit.read_ops_per_s = number;
+      if (name == "wiops") limit.write_ops_per_s = number;
+    }
+    limits.push_back(limit);
+  }
+  return limits;
+}
+
 Result<Stats> read_stats(BorrowedFd directory) {
   Stats stats;
   PADDOCK_TRY(stats.cpu, read_cpu(directory));

@@ -78,6 +78,18 @@ struct Stats {
   std::optional<Pressure> io_pressure;
 };
 
+// A device's line of io.max; absent: no limit.
+struct IoMax {
+  std::uint32_t major = 0;
+  std::uint32_t minor = 0;
+  std::optional<std::uint64_t> read_bytes_per_s;
+  std::optional<std::uint64_t> write_bytes_per_s;
+  std::optional<std::uint64_t> read_ops_per_s;
+  std::optional<std::uint64_t> write_ops_per_s;
+};
+// Empty where nothing is limited, or there is no io controller.
+[[nodiscard]] Result<std::vector<IoMax>> read_io_max(BorrowedFd directory);
+
 // Reads the files of the cgroup whose directory this is. Errors: a file that is there and cannot be read or
 // understood; ENODEV: the cgroup has been removed.
 [[nodiscard]] Result<Stats> read_stats(BorrowedFd directory);

@@ -9,6 +9,7 @@
 #include "cli/import_fpm.h"
 #include "cli/learned.h"
 #include "cli/policy.h"
+#include "cli/rules.h"
 #include "cli/shell.h"
 #include "cli/status.h"
 #include "cli/text.h"
@@ -34,10 +35,12 @@ struct Arguments {
   std::string profile;
   std::string call;
   std::vector<std::string> words;
+  std::string plan;
   cli::VhostOptions vhost;
   cli::UsageOptions usage;
   cli::EventsOptions events;
   cli::ImportOptions import;
+  cli::RulesOptions rules;
 };
 
 class Commands {
@@ -65,8 +68,10 @@ class Commands {
   ExitStatus status_ = ExitStatus::kOk;
 };
 
-ExitStatus block(const cli::Session &session, const Arguments &arguments) {
-  control::Request request{Command::kBlock, arguments.tenant, arguments.reason, {}};
+// block and throttle: they may have an end.
+ExitStatus act_until(const cli::Session &session, const Arguments &arguments, Command command) {
+  control::Request request{command, arguments.tenant, arguments.reason, {}};
+  request.plan = arguments.plan;
   if (!arguments.until.empty()) {
     const std::int64_t now = std::time(nullptr);
     request.until = cli::parse_time(arguments.until, now);
@@ -110,6 +115,7 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
       {Command::kFreeze, "Halt all of a tenant's processes; requests are refused meanwhile"},
       {Command::kThaw, "Let them go on"},
       {Command::kUnblock, "Serve a blocked tenant again"},
+      {Command::kUnthrottle, "Hold a tenant to its own plan's limits again"},
   };
   for (const auto &[command, help] : actions)
     commands
@@ -122,11 +128,18 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
 
   CLI::App *blocking =
       commands.add("block", "Kill a tenant's processes and refuse its requests, over restarts too",
-                   [&] { return block(session, arguments); });
+                   [&] { return act_until(session, arguments, Command::kBlock); });
   blocking->add_option("tenant", arguments.tenant, "The tenant")->required();
   blocking->add_option("--reason", arguments.reason, "Why; shown in status and kept in the log")->required();
   blocking->add_option("--until", arguments.until,
                        "A duration (2h, 7d) or a time (2026-01-31T18:00); else for good");
+
+  CLI::App *throttling = commands.add("throttle", "Hold a tenant to another plan's limits, over restarts too",
+                                      [&] { return act_until(session, arguments, Command::kThrottle); });
+  throttling->add_option("tenant", arguments.tenant, "The tenant")->required();
+  throttling->add_option("--plan", arguments.plan, "The plan whose limits hold")->required();
+  throttling->add_option("--until", arguments.until,
+                         "A duration (2h, 7d) or a time (2026-01-31T18:00); else until unthrottle");
 
   commands.add("reload", "Let the supervisor read its config again", [&] { return cli::reload(session); });
 
@@ -178,6 +191,19 @@ void add_book_commands(Commands &commands, const cli::Session &session, Argument
       ->capture_default_str();
   usage->add_option("--by", arguments.usage.step, "Of one tenant, each minute, hour or day too")
       ->check(CLI::IsMember(names(control::kSteps)));
+
+  CLI::App *rules = commands.add("rules", "Show the abuse rules, or what they would have done",
+                                 [&] { return cli::rules(session, arguments.rules); });
+  rules
+      ->add_option("what", arguments.rules.what,
+                   "list, or replay: what the config's rules would have done in the past")
+      ->check(CLI::IsMember({"list", "replay"}))
+      ->capture_default_str();
+  rules->add_option("--since", arguments.rules.since, "Replay: how long ago (24h, 7d), or a time")
+      ->capture_default_str();
+  rules->add_option("--by", arguments.rules.step, "Replay: by the use of each minute, hour or day")
+      ->check(CLI::IsMember(names(control::kSteps)))
+      ->capture_default_str();
 
   CLI::App *events = commands.add("events", "Show what befell tenants, and what was done to them",
                                   [&] { return cli::events(session, arguments.events); });

@@ -69,6 +69,10 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
       {"plan:", printable(tenant.plan)},
       {"state:", std::string(name_of(tenant.state))}};
   if (const std::string why = note(tenant); !why.empty()) rows.push_back({"because:", why});
+  if (!tenant.throttled_to.empty())
+    rows.push_back(
+        {"throttled:", "to the limits of " + printable(tenant.throttled_to) +
+                           (tenant.throttled_until ? " until " + time_text(*tenant.throttled_until) : "")});
   if (tenant.started_at)
     rows.push_back({"started:", time_text(*tenant.started_at) + " (" + uptime(tenant, now) + " ago)"});
   rows.push_back({"workers:", std::to_string(tenant.workers) + " of at most " +

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "rules/rule.h"
+
 namespace paddock::policies {
 
 // Where in which file something was written: "/etc/paddock/paddock.toml:12:3".
@@ -131,6 +133,14 @@ struct Tenant {
   std::string problem;
 };
 
+// An abuse rule, and where it was written.
+struct RuleEntry {
+  rules::Rule rule;
+  Location where;
+};
+// Sends a rule's webhook, as a child program without rights.
+inline constexpr const char *kWebhookProgram = "/usr/bin/curl";
+
 struct Runtime {
   std::string run_dir = "/run/paddock";
   std::string state_dir = "/var/lib/paddock";
@@ -141,6 +151,19 @@ struct Runtime {
   gid_t gateway_gid = 0;
   std::string admin_group;  // may use the control socket beside root; empty: root only
   std::optional<gid_t> admin_gid;
+  // Runs the rules' commands and sends their webhooks. Known (not uid 0) where a rule has one.
+  std::string notify_user = "nobody";
+  uid_t notify_uid = 0;
+  gid_t notify_gid = 0;
+  // How often a plan's tenants together may be promised the machine's memory and CPUs before that is warned
+  // about; 0: never warned.
+  double overcommit_memory = 10;
+  double overcommit_cpu = 50;
+  // How long history.db keeps the use of each minute, hour and day, and events.
+  std::chrono::hours keep_minutes{48};
+  std::chrono::hours keep_hours = std::chrono::days(60);
+  std::chrono::hours keep_days = std::chrono::days(5 * 365);
+  std::chrono::hours keep_events = std::chrono::days(365);
   std::string cgroup;  // below the cgroup2 mount; empty: the supervisor's own
   bool allow_missing_controllers = false;
   std::string php_ini_dir = "/etc/php/8.2/embed";  // php.ini and conf.d as the zygote reads them
@@ -160,6 +183,7 @@ struct Config {
   gid_t apache_gid = 0;
   std::map<std::string, Plan> plans;  // "default" always exists
   std::map<std::string, Tenant> tenants;
+  std::map<std::string, RuleEntry> rules;
 
   [[nodiscard]] const Plan &plan_of(const Tenant &tenant) const { return plans.at(tenant.plan); }
 };

@@ -1,6 +1,7 @@
 #include "policies/config_file.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <list>
 #include <map>
 #include <set>
@@ -8,10 +9,12 @@
 
 #include "base/log.h"
 #include "policies/plan_section.h"
+#include "policies/rule_section.h"
 #include "policies/runtime_section.h"
 #include "policies/seccomp_profile.h"
 #include "policies/socket_path.h"
 #include "policies/tenant_section.h"
+#include "policies/units.h"
 
 namespace paddock::policies {
 namespace {
@@ -49,6 +52,9 @@ class Loader {
       config_.plans["default"].seccomp_filter = profiles_->filter("default", false, diagnostics_);
     }
     for (auto &[name, declaration] : tenants_) add_tenant(name, declaration);
+    for (auto &[name, declaration] : rules_) add_rule(name, declaration);
+    check_notifications(main);
+    check_overcommitment();
     return finish();
   }
 
@@ -84,6 +90,7 @@ class Loader {
     read_part(main, root, "apache", [&](Section &part) { read_apache(part, machine_, config_); });
     root.table("plan");
     root.table("tenant");
+    root.table("rule");
     root.finish();
     hidden_ = {config_.runtime.run_dir, config_.runtime.state_dir, config_.runtime.log_dir};
     if (!includes) return;
@@ -96,6 +103,12 @@ class Loader {
     const Table *table = root.table(key);
     Section part = section(main, table == nullptr ? kEmpty : *table, root.position_of(key), std::string(key));
     read(part);
+  }
+
+  template <typename Read>
+  void read_part(const File &main, std::string_view key, Read read) {
+    Section root = section(main, main.root, {}, "");
+    read_part(main, root, key, read);
   }
 
   void include(const File &main, Section &root, const std::string &pattern, Position where) {
@@ -124,9 +137,10 @@ class Loader {
       Section top = section(file, file.root, {}, "");
       top.table("plan");
       top.table("tenant");
+      top.table("rule");
       for (const char *key : {"include", "runtime", "apache"})
         if (top.find(key) != nullptr)
-          top.fail(key, "only the main file may have this", "[plan.NAME] or [tenant.NAME]");
+          top.fail(key, "only the main file may have this", "[plan.NAME], [tenant.NAME] or [rule.NAME]");
       reject_unknown(top, file);
       collect(file);
     }
@@ -135,17 +149,19 @@ class Loader {
   // As Section::finish(), where include, runtime and apache have been complained about already.
   static void reject_unknown(Section &top, const File &file) {
     for (const auto &entry : file.root) {
-      static const std::vector<std::string> kKnown = {"plan", "tenant"};
-      static const std::set<std::string_view> kReported = {"plan", "tenant", "include", "runtime", "apache"};
+      static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
+      static const std::set<std::string_view> kReported = {"plan",    "tenant",  "rule",
+                                                           "include", "runtime", "apache"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
-      top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant" : "", {}, nearest);
+      top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);
     }
   }
 
   void collect(const File &file) {
     collect(file, "plan", plans_);
     collect(file, "tenant", tenants_);
+    collect(file, "rule", rules_);
   }
 
   void collect(const File &file, const std::string &kind, std::map<std::string, Declaration> &into) {
@@ -242,6 +258,65 @@ class Loader {
     config_.tenants.emplace(name, std::move(tenant));
   }
 
+  void add_rule(const std::string &name, const Declaration &declaration) {
+    // Without the plans and tenants of a file that cannot be read, what a rule names cannot be found either.
+    if (syntax_error_) return;
+    Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
+                           "rule." + (is_bare_key(name) ? name : log::quoted(name)));
+    read_rule(part, name, machine_, config_);
+  }
+
+  // The account that notifies need not exist before a rule wants it.
+  void check_notifications(const File &main) {
+    const bool wanted = std::any_of(config_.rules.begin(), config_.rules.end(), [](const auto &each) {
+      return !each.second.rule.action.command.empty() || !each.second.rule.action.webhook.empty();
+    });
+    if (!wanted) return;
+    Runtime &runtime = config_.runtime;
+    const auto account = machine_.account(runtime.notify_user);
+    if (account && account->has_value() && (*account)->uid != 0) {
+      runtime.notify_uid = (*account)->uid;
+      runtime.notify_gid = (*account)->gid;
+      return;
+    }
+    read_part(main, "runtime", [&](Section &part) {
+      part.fail("notify_user",
+                "user " + log::quoted(runtime.notify_user) +
+                    (!account               ? ": " + account.error().message()
+                     : account->has_value() ? " is uid 0"
+                                            : " does not exist"),
+                "an account without rights of its own, for the rules' commands and webhooks");
+    });
+  }
+
+  // Limits of one plan's tenants together, beyond what the machine has so many times over.
+  void check_overcommitment() {
+    std::map<std::string, std::uint64_t> tenants;
+    for (const auto &[name, tenant] : config_.tenants) ++tenants[tenant.plan];
+    for (const auto &[name, count] : tenants) {
+      const auto plan = config_.plans.find(name);
+      if (plan == config_.plans.end() || syntax_error_) continue;
+      const auto warn = [&](const std::string &promised, double factor, double allowed, const char *setting) {
+        if (allowed <= 0 || factor <= allowed) return;
+        char times[64];
+        std::snprintf(times, sizeof times, "%.1f times this machine's; %s is %.4g", factor, setting, allowed);
+        diagnostics_.push_back(
+            {Severity::kWarning, plan->second.where, "plan." + name,
+             "its " + std::to_string(count) + " tenants may together use " + promised + ", " + times});
+      };
+      const Limits &limits = plan->second.limits;
+      const auto many = static_cast<double>(count);
+      if (limits.memory_max && machine_.memory_bytes != 0)
+        warn(format_bytes(*limits.memory_max) + " of memory each",
+             many * static_cast<double>(*limits.memory_max) / static_cast<double>(machine_.memory_bytes),
+             config_.runtime.overcommit_memory, "overcommit_memory");
+      if (limits.cpu_percent && machine_.cpus != 0)
+        warn(std::to_string(*limits.cpu_percent) + "% of a CPU each",
+             many * *limits.cpu_percent / (100.0 * machine_.cpus), config_.runtime.overcommit_cpu,
+             "overcommit_cpu");
+    }
+  }
+
   Loaded finish() {
     std::map<std::string_view, std::size_t> order;
     for (const auto &file : files_) order.emplace(file.path, order.size());
@@ -262,6 +337,7 @@ class Loader {
   std::set<std::string> included_;
   std::map<std::string, Declaration> plans_;
   std::map<std::string, Declaration> tenants_;
+  std::map<std::string, Declaration> rules_;
   std::vector<std::string> hidden_;
   std::optional<SeccompProfiles> profiles_;
   Config config_;

@@ -297,7 +297,7 @@ TEST_CASE("included files are read in the order of their names, and name themsel
     CHECK_FALSE(loaded.config.has_value());
     REQUIRE(loaded.diagnostics.size() == 5);
     CHECK(loaded.diagnostics[0].explanation().find("only the main file may have this") != std::string::npos);
-    CHECK(loaded.diagnostics[1].explanation() == "runtimes: unknown key; expected one of plan, tenant");
+    CHECK(loaded.diagnostics[1].explanation() == "runtimes: unknown key; expected one of plan, tenant, rule");
     CHECK(loaded.diagnostics[4].nearest == "tenant");
   }
   SECTION("a syntax error in one file does not accuse the others") {
@@ -427,8 +427,9 @@ TEST_CASE("the manual describes every key") {
       "1\n[[plan.a.io]]\n"
       "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.grant]]\nname = \"seccomp\"\nreason = \"r\"\nzzzzzzzzz = "
       "1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
-      "1\n[tenant.alice]\nzzzzzzzzz = 1\n");
-  REQUIRE(loaded.diagnostics.size() == 8);
+      "1\n[tenant.alice]\nzzzzzzzzz = 1\n[rule.a]\nmetric = \"pids\"\nabove = 1\naction = "
+      "\"kill\"\nzzzzzzzzz = 1\n");
+  REQUIRE(loaded.diagnostics.size() == 9);
   for (const auto &found : loaded.diagnostics) {
     REQUIRE(found.expected.starts_with("one of "));
     std::istringstream keys(found.expected.substr(7));

@@ -10,6 +10,8 @@ namespace paddock::policies {
 
 inline Machine test_machine() {
   Machine machine = this_machine();
+  machine.cpus = 0;
+  machine.memory_bytes = 0;
   machine.account = [](const std::string &user) -> Result<std::optional<Account>> {
     if (user == "alice") return std::optional(Account{1001, 1001, "/home/alice"});
     if (user == "bob") return std::optional(Account{1002, 1002, "/home/bob"});
@@ -17,6 +19,7 @@ inline Machine test_machine() {
     if (user == "root") return std::optional(Account{0, 0, "/root"});
     if (user == "operator") return std::optional(Account{1004, 0, "/home/operator"});
     if (user == "www-data") return std::optional(Account{33, 33, "/var/www"});
+    if (user == "nobody") return std::optional(Account{65534, 65534, "/nonexistent"});
     if (user == "paddock-gateway") return std::optional(Account{990, 990, "/nonexistent"});
     if (user == "unlucky") return errno_error("look up unlucky", EIO);
     return std::optional<Account>();

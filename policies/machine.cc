@@ -140,6 +140,9 @@ Machine this_machine() {
       .expand = expand,
       .exists = [](const std::string &path) { return ::access(path.c_str(), F_OK) == 0; },
       .home_problem = [homes](const std::string &home, uid_t uid) { return homes->problem(home, uid); },
+      .cpus = static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 0L)),
+      .memory_bytes = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L)) *
+                      static_cast<std::uint64_t>(std::max(::sysconf(_SC_PAGESIZE), 0L)),
   };
 }
 

@@ -28,6 +28,9 @@ struct Machine {
   std::function<bool(const std::string &path)> exists;
   // Why `home` cannot be the home of `uid` ("is not a directory"); empty: it can.
   std::function<std::string(const std::string &home, uid_t uid)> home_problem;
+  // 0: not known, and nothing is compared with it.
+  unsigned cpus = 0;
+  std::uint64_t memory_bytes = 0;
 };
 
 // This machine, by NSS and stat(2).

@@ -125,6 +125,18 @@ void check_grants(Section &section, SeccompProfiles &profiles, const Plan &plan)
                     log::quoted(bind.source, 128) + " would be writable for tenants");
 }
 
+// A form's other fields come on top of the file.
+constexpr std::uint64_t kFormBytes = 1ULL << 20;
+
+void set_upload_max(std::uint64_t bytes, std::vector<IniEntry> &ini) {
+  const auto set = [&ini](const std::string &name, std::uint64_t value) {
+    std::erase_if(ini, [&name](const IniEntry &other) { return other.name == name && other.admin; });
+    ini.push_back({name, std::to_string(value), true});
+  };
+  set("upload_max_filesize", bytes);
+  set("post_max_size", bytes + kFormBytes);
+}
+
 // What each figure allows alone, but not with another.
 void check(Section &section, const Plan &plan) {
   const Limits &limits = plan.limits;
@@ -169,6 +181,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
     plan.ini_from_web = static_cast<IniFromWeb>(*from_web);
   read_serving(section, plan.serving);
   read_limits(section, machine, plan.limits);
+  if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) set_upload_max(*upload, plan.ini);
   read_ini(section, plan.ini);
   read_environment(section, plan.environment);
   read_binds(section, hidden, machine, plan.binds);

@@ -54,6 +54,17 @@ void read_page(Section &section, const Machine &machine, Runtime &runtime) {
   }
 }
 
+void read_history(Section &section, Runtime &runtime) {
+  const auto read = [&section](std::string_view key, std::chrono::hours &to) {
+    if (const auto kept = section.duration(key, std::chrono::hours(1), std::chrono::days(365 * 20)))
+      to = std::chrono::duration_cast<std::chrono::hours>(*kept);
+  };
+  read("keep_minutes", runtime.keep_minutes);
+  read("keep_hours", runtime.keep_hours);
+  read("keep_days", runtime.keep_days);
+  read("keep_events", runtime.keep_events);
+}
+
 void read_cgroup(Section &section, Runtime &runtime) {
   const auto path = section.text("cgroup");
   if (!path) return;
@@ -78,6 +89,10 @@ void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
   static const std::vector<std::string> kLevels = {"debug", "info", "warning", "error"};
   if (const auto level = section.choice("log_level", kLevels)) runtime.log_level = kLevels[*level];
   if (const auto user = section.text("gateway_user")) runtime.gateway_user = *user;
+  if (const auto user = section.text("notify_user")) runtime.notify_user = *user;
+  if (const auto factor = section.figure("overcommit_memory", false)) runtime.overcommit_memory = *factor;
+  if (const auto factor = section.figure("overcommit_cpu", false)) runtime.overcommit_cpu = *factor;
+  read_history(section, runtime);
   read_group(section, machine, runtime);
   read_cgroup(section, runtime);
   if (const auto allow = section.boolean("allow_missing_controllers"))

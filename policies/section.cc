@@ -134,6 +134,26 @@ std::optional<std::chrono::milliseconds> Section::duration(std::string_view key,
   return value;
 }
 
+std::optional<double> Section::figure(std::string_view key, bool bytes) {
+  const Entry *entry = ask(key);
+  if (entry == nullptr) return std::nullopt;
+  std::optional<double> value;
+  if (const auto *number = entry->value.as<std::int64_t>()) value = static_cast<double>(*number);
+  if (const auto *number = entry->value.as<double>()) value = *number;
+  if (const auto *text = entry->value.as<std::string>(); text != nullptr && bytes)
+    if (const auto size = parse_bytes(*text)) value = static_cast<double>(*size);
+  // An infinity or NaN, which TOML has, is no figure.
+  if (!value || !(*value >= 0) || *value > 1e18)
+    return wrong(*entry, bytes ? "a number, or a size such as \"64M\"" : "a number from 0 on");
+  return value;
+}
+
+std::size_t Section::complaints() const {
+  return static_cast<std::size_t>(
+      std::count_if(diagnostics_.begin(), diagnostics_.end(),
+                    [](const Diagnostic &found) { return found.severity == Severity::kError; }));
+}
+
 std::optional<std::uint32_t> Section::percent(std::string_view key, std::uint32_t least, std::uint32_t most) {
   const Entry *entry = ask(key);
   if (entry == nullptr) return std::nullopt;

@@ -27,6 +27,8 @@ class Section {
   std::optional<std::uint64_t> bytes(std::string_view key, std::uint64_t least, std::uint64_t most);
   std::optional<std::chrono::milliseconds> duration(std::string_view key, std::chrono::milliseconds least,
                                                     std::chrono::milliseconds most);
+  // A number from 0 on, or with `bytes` a size as well.
+  std::optional<double> figure(std::string_view key, bool bytes);
   std::optional<std::uint32_t> percent(std::string_view key, std::uint32_t least, std::uint32_t most);
   // The index of the text in `choices`.
   std::optional<std::size_t> choice(std::string_view key, const std::vector<std::string> &choices);
@@ -60,6 +62,9 @@ class Section {
   void fail_at(Position at, std::string_view key, std::string message, std::string expected = {},
                std::string found = {}, std::string nearest = {});
   void warn(std::string_view key, std::string message);
+
+  // How many errors there are, of this and all other sections.
+  [[nodiscard]] std::size_t complaints() const;
 
   // Complains about every key that none of the calls above has asked for.
   void finish();

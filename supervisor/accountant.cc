@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "base/file.h"
 #include "base/log.h"
@@ -15,6 +17,9 @@ using accounting::EventKind;
 using std::chrono::milliseconds;
 
 constexpr auto kPruneInterval = std::chrono::minutes(1);
+// Over less time than this, a rate says nothing. From this share of io.max on, it was the limit that held.
+constexpr std::chrono::duration<double> kLeastIoSpan{0.5};
+constexpr double kIoShare = 0.9;
 constexpr auto kFresh = std::chrono::milliseconds(400);
 
 accounting::Time wall_clock() {
@@ -141,8 +146,10 @@ void Accountant::started(const std::string &tenant, const Run &run) {
   Book &book = book_of(tenant);
   book.run = &run;
   book.run_identity = identity_of(boot_id_, run.cgroup());
-  book.sampled = std::chrono::steady_clock::now();
+  book.sampled = book.judged = std::chrono::steady_clock::now();
+  book.unjudged = {};
   book.last = {};
+  book.last_io.clear();
   book.meter.count(&accounting::Counters::starts);
   running_.push_back(tenant);
   append({.id = 0,
@@ -186,10 +193,15 @@ void Accountant::sample(const std::string &tenant, Book &book) {
   book.meter.read_board(book.run_identity, board_counters, book.run->workers_max(),
                         now - book.run->started());
   book.meter.observe(gauges_of(*stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
+  notice_io_limits(tenant, book, *stats, now - book.sampled);
   book.sampled = now;
   notice_limits(tenant, book, counters);
   book.last = counters;
   record(tenant, book);
+  if (!on_use_) return;
+  on_use_(tenant, wall_clock(), std::chrono::duration_cast<milliseconds>(now - book.judged), book.unjudged);
+  book.judged = now;
+  book.unjudged = {};
 }
 
 void Accountant::notice_limits(const std::string &tenant, Book &book, const accounting::Counters &now) {
@@ -218,9 +230,53 @@ void Accountant::notice_limits(const std::string &tenant, Book &book, const acco
   }
 }
 
+// The kernel does not count how often io.max held something up: what went through says that it did.
+void Accountant::notice_io_limits(const std::string &tenant, Book &book, const cgroups::Stats &stats,
+                                  std::chrono::duration<double> elapsed) {
+  if (!stats.io || stats.io->empty()) return;
+  const std::vector<cgroups::IoStat> before = std::exchange(book.last_io, *stats.io);
+  if (elapsed < kLeastIoSpan) return;
+  const auto of = [](const auto &all, const cgroups::IoStat &device) {
+    return std::find_if(all.begin(), all.end(), [&device](const auto &each) {
+      return each.major == device.major && each.minor == device.minor;
+    });
+  };
+  std::optional<std::vector<cgroups::IoMax>> limits;
+  for (const auto &now : *stats.io) {
+    const auto then = of(before, now);
+    const cgroups::IoStat old = then == before.end() ? cgroups::IoStat{} : *then;
+    if (now.reads == old.reads && now.writes == old.writes) continue;
+    if (!limits) {
+      auto read = cgroups::read_io_max(book.run->cgroup().directory());
+      if (!read) return;
+      limits = std::move(*read);
+    }
+    const auto limit = of(*limits, now);
+    if (limit == limits->end()) continue;
+    const auto reached = [elapsed](std::uint64_t from, std::uint64_t to, const auto &allowed) {
+      return allowed && static_cast<double>(to - std::min(from, to)) >=
+                            kIoShare * static_cast<double>(*allowed) * elapsed.count();
+    };
+    if (!reached(old.read_bytes, now.read_bytes, limit->read_bytes_per_s) &&
+        !reached(old.written_bytes, now.written_bytes, limit->write_bytes_per_s) &&
+        !reached(old.reads, now.reads, limit->read_ops_per_s) &&
+        !reached(old.writes, now.writes, limit->write_ops_per_s))
+      continue;
+    append({.id = 0,
+            .time = wall_clock(),
+            .tenant = tenant,
+            .kind = EventKind::kLimitIo,
+            .actor = "kernel",
+            .text = "at a limit of device " + std::to_string(now.major) + ":" + std::to_string(now.minor),
+            .snapshot = snapshot_of(*book.run).to_json()});
+  }
+}
+
 void Accountant::record(const std::string &tenant, Book &book) {
   const auto increment = book.meter.take();
-  if (!increment.empty()) history_.record(tenant, wall_clock(), increment, book.meter.mark());
+  if (increment.empty()) return;
+  if (on_use_ && book.run != nullptr) book.unjudged.add(increment);
+  history_.record(tenant, wall_clock(), increment, book.meter.mark());
 }
 
 void Accountant::append(accounting::Event event) {
@@ -246,17 +302,23 @@ void Accountant::worker_died(const std::string &tenant, const ExitStatus &status
           .snapshot = book.run != nullptr ? snapshot_of(*book.run).to_json() : std::string()});
 }
 
+void Accountant::set_retention(const accounting::Retention &use, const accounting::EventRetention &events) {
+  history_.set_retention(use);
+  events_.set_retention(events);
+}
+
 void Accountant::note(EventKind kind, const std::string &tenant, const std::string &actor,
-                      const std::string &text) {
+                      const std::string &text, std::string snapshot) {
   const auto found = books_.find(tenant);
-  const bool runs = found != books_.end() && found->second.run != nullptr;
+  if (snapshot.empty() && found != books_.end() && found->second.run != nullptr)
+    snapshot = snapshot_of(*found->second.run).to_json();
   append({.id = 0,
           .time = wall_clock(),
           .tenant = tenant,
           .kind = kind,
           .actor = actor,
           .text = text,
-          .snapshot = runs ? snapshot_of(*found->second.run).to_json() : std::string()});
+          .snapshot = std::move(snapshot)});
 }
 
 // Who asks again and again gets the same sample for a while.

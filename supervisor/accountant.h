@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,9 +27,15 @@ class Accountant {
   static constexpr auto kTick = std::chrono::seconds(1);
   static constexpr std::size_t kTicksPerPeriod = 5;
 
+  // What a tenant used in the `length` up to `end`: told with each sample.
+  using OnUse = std::function<void(const std::string &tenant, accounting::Time end,
+                                   std::chrono::milliseconds length, const accounting::Usage &usage)>;
+
   // Books are in state_dir/history.db.
   Accountant(boost::asio::io_context &io, const std::string &state_dir);
 
+  void set_retention(const accounting::Retention &use, const accounting::EventRetention &events);
+  void on_use(OnUse on_use) { on_use_ = std::move(on_use); }
   void start();
   // Writes all that is not yet on disk.
   void stop();
@@ -39,10 +46,10 @@ class Accountant {
   void ended(const std::string &tenant, const RunEnd &end);
   void refused(const std::string &tenant, std::uint64_t requests);
   void worker_died(const std::string &tenant, const ExitStatus &status);
-  // Something that the admin, or a rule, did. actor: "uid 0". On disk before it returns, unless the disk
-  // fails.
+  // Something that the admin, or a rule, did. actor: "uid 0". snapshot: what the tenant does now, where none
+  // is given. On disk before it returns, unless the disk fails.
   void note(accounting::EventKind kind, const std::string &tenant, const std::string &actor,
-            const std::string &text);
+            const std::string &text, std::string snapshot = {});
 
   // All since the first start of Paddock on this state_dir, this moment's sample included where one runs.
   [[nodiscard]] accounting::Usage lifetime(const std::string &tenant);
@@ -68,19 +75,25 @@ class Accountant {
     std::uint64_t run_identity = 0;
     std::uint64_t gateway_refused = 0;
     std::chrono::steady_clock::time_point sampled;
+    std::chrono::steady_clock::time_point judged;  // on_use() was last told
+    accounting::Usage unjudged;                    // what was used since
     accounting::Counters last;  // the kernel's figures of the last sample, to see limits being hit
+    std::vector<cgroups::IoStat> last_io;
   };
 
   Book &book_of(const std::string &tenant);
   void sample(const std::string &tenant, Book &book);
   void freshen(const std::string &tenant, Book &book);
   void notice_limits(const std::string &tenant, Book &book, const accounting::Counters &now);
+  void notice_io_limits(const std::string &tenant, Book &book, const cgroups::Stats &stats,
+                        std::chrono::duration<double> elapsed);
   void record(const std::string &tenant, Book &book);
   void append(accounting::Event event);
   void tick();
   void schedule();
 
   boost::asio::steady_timer timer_;
+  OnUse on_use_;
   accounting::Store store_;
   accounting::History history_;
   accounting::EventLog events_;

@@ -30,8 +30,8 @@ Result<Block> from_text(const std::string &text, const std::string &path) {
 
 }  // namespace
 
-Result<BlockList> BlockList::load(const std::string &state_dir) {
-  BlockList list(state_dir + "/blocks");
+Result<BlockList> BlockList::load(const std::string &directory) {
+  BlockList list(directory);
   PADDOCK_CHECK(make_directories(list.directory_, 0700));
   std::error_code error;
   for (const auto &entry : std::filesystem::directory_iterator(list.directory_, error)) {

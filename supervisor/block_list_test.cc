@@ -24,12 +24,12 @@ TEST_CASE("a block is there after a restart, with reason and end") {
   const auto until = std::chrono::time_point_cast<std::chrono::seconds>(std::chrono::system_clock::now()) +
                      std::chrono::hours(1);
   {
-    auto list = BlockList::load(dir.path);
+    auto list = BlockList::load(dir.path + "/blocks");
     REQUIRE(list.ok());
     REQUIRE(list->set("alice", Block{"mines coins\nsecond line", until}).ok());
     REQUIRE(list->set("bob", Block{"", {}}).ok());
   }
-  auto list = BlockList::load(dir.path);
+  auto list = BlockList::load(dir.path + "/blocks");
   REQUIRE(list.ok());
   REQUIRE(list->find("alice") != nullptr);
   CHECK(list->find("alice")->reason == "mines coins\nsecond line");
@@ -37,17 +37,17 @@ TEST_CASE("a block is there after a restart, with reason and end") {
   REQUIRE(list->find("bob") != nullptr);
   CHECK_FALSE(list->find("bob")->until.has_value());
   REQUIRE(list->clear("alice").ok());
-  CHECK(BlockList::load(dir.path)->find("alice") == nullptr);
-  CHECK(BlockList::load(dir.path)->find("carol") == nullptr);
+  CHECK(BlockList::load(dir.path + "/blocks")->find("alice") == nullptr);
+  CHECK(BlockList::load(dir.path + "/blocks")->find("carol") == nullptr);
 }
 
 TEST_CASE("a write that a crash cut off is no block, and a damaged file is an error") {
   const StateDir dir;
   REQUIRE(make_directories(dir.path + "/blocks", 0700).ok());
   REQUIRE(replace_file(dir.path + "/blocks/alice.new", "0\nhalf", 0600).ok());
-  CHECK(BlockList::load(dir.path)->find("alice.new") == nullptr);
+  CHECK(BlockList::load(dir.path + "/blocks")->find("alice.new") == nullptr);
   REQUIRE(replace_file(dir.path + "/blocks/bob", "soon\nx", 0600).ok());
-  const auto list = BlockList::load(dir.path);
+  const auto list = BlockList::load(dir.path + "/blocks");
   REQUIRE_FALSE(list.ok());
   CHECK(list.error().attempt.find("/blocks/bob") != std::string::npos);
 }

@@ -93,6 +93,19 @@ Answer when_gone(Supervisor &supervisor, const Tenant &tenant, std::string reply
   return {{}, gone, kKillPeriod};
 }
 
+std::string throttle(Tenant &tenant, const Request &request) {
+  std::optional<std::chrono::system_clock::time_point> until;
+  if (request.until) until = std::chrono::system_clock::from_time_t(*request.until);
+  if (until && *until <= std::chrono::system_clock::now())
+    return control::error_reply(ErrorCode::kBadRequest, "the end of the throttle is in the past");
+  return reply_to(tenant.throttle(request.plan, until), tenant);
+}
+std::string unthrottle(Tenant &tenant, const Request &) {
+  if (tenant.throttle_in_force() == nullptr)
+    return control::error_reply(ErrorCode::kWrongState, tenant.settings().name + " is not throttled");
+  return reply_to(tenant.unthrottle(), tenant);
+}
+
 struct TenantCommand {
   Command command;
   std::string (*act)(Tenant &tenant, const Request &request);
@@ -107,6 +120,8 @@ constexpr std::array kTenantCommands = {
     TenantCommand{Command::kThaw, thaw, accounting::EventKind::kThaw},
     TenantCommand{Command::kBlock, block, accounting::EventKind::kBlock},
     TenantCommand{Command::kUnblock, unblock, accounting::EventKind::kUnblock},
+    TenantCommand{Command::kThrottle, throttle, accounting::EventKind::kThrottle},
+    TenantCommand{Command::kUnthrottle, unthrottle, accounting::EventKind::kUnthrottle},
 };
 
 std::string status(const Supervisor &supervisor, const Request &request, Access access, uid_t uid) {
@@ -174,7 +189,7 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
     // Before it is done, so that the snapshot shows what the tenant was doing.
     if (event)
       supervisor.accountant().note(*event, tenant->settings().name, "uid " + std::to_string(peer.uid),
-                                   request->reason);
+                                   request->plan.empty() ? request->reason : "to " + request->plan);
     log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by uid " +
               std::to_string(peer.uid) +
               (request->reason.empty() ? std::string() : ": " + log::quoted(request->reason)));

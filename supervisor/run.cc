@@ -218,6 +218,8 @@ void Run::drain(std::chrono::milliseconds patience) {
 
 void Run::kill() {
   end_.asked = true;
+  if (const auto lifted = cgroup_.lift_cpu_quota(); !lifted)
+    log::warning(name_ + ": " + lifted.error().message());
   if (const auto killed = cgroup_.kill(); !killed) log::error(name_ + ": " + killed.error().message());
   if (!watch_ && link_) {
     // Not cloned yet, as far as we know: whatever comes of it, nobody waits for it.

@@ -67,10 +67,14 @@ control::TenantStatus status_of(const Tenant &tenant) {
   }
   for (const auto *grants : {&tenant.plan().grants, &tenant.settings().grants})
     for (const auto &grant : *grants) status.grants.push_back({grant.name, grant.reason});
+  if (const Block *throttle = tenant.throttle_in_force()) {
+    status.throttled_to = throttle->reason;
+    if (throttle->until) status.throttled_until = unix_seconds(*throttle->until);
+  }
   status.workers_max = tenant.plan().workers;
   status.requests = tenant.requests();
   status.refused = tenant.refused();
-  status.memory_max_bytes = tenant.plan().limits.memory_max;
+  status.memory_max_bytes = tenant.limits_in_force().memory_max;
   if (const Run *run = tenant.run()) {
     const auto age = Run::Clock::now() - run->started();
     status.started_at =

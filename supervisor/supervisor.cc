@@ -73,13 +73,17 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
     }
     log::warning("NOT ENFORCED on this host, its cgroup v2 lacks the controllers: " + names);
   }
-  PADDOCK_TRY(BlockList blocks, BlockList::load(config.runtime.state_dir));
+  PADDOCK_TRY(BlockList blocks, BlockList::load(config.runtime.state_dir + "/blocks"));
+  PADDOCK_TRY(BlockList throttles, BlockList::load(config.runtime.state_dir + "/throttles"));
   PADDOCK_TRY(const policies::SocketKey key, policies::load_or_create_socket_key(config.runtime.state_dir));
 
   std::unique_ptr<Supervisor> self(new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks),
-                                                  std::move(lock), key, std::move(manager), hand_over));
+                                                  std::move(throttles), std::move(lock), key,
+                                                  std::move(manager), hand_over));
   PADDOCK_CHECK(self->prepare_sockets());
+  self->apply_book_settings();
   self->accountant_.start();
+  self->enforcer_.restore();
   PADDOCK_CHECK(self->start_programs(program_dir));
   for (const auto &[name, settings] : self->config_->tenants) PADDOCK_CHECK(self->add_tenant(name));
   self->manager_.drop_stored();
@@ -92,8 +96,9 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
   return self;
 }
 
-Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, UniqueFd lock,
-                       const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over)
+Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks,
+                       BlockList throttles, UniqueFd lock, const policies::SocketKey &socket_key,
+                       ServiceManager manager, bool hand_over)
     : signals_(io_, SIGTERM, SIGINT, SIGHUP),
       left_over_timer_(io_),
       stop_timer_(io_),
@@ -101,16 +106,30 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       runtime_(config_->runtime),
       hierarchy_(std::move(hierarchy)),
       blocks_(std::move(blocks)),
+      throttles_(std::move(throttles)),
       accountant_(io_, runtime_.state_dir),
+      enforcer_(io_, accountant_, [this](const std::string &name) { return find(name); }),
       lock_(std::move(lock)),
       manager_(std::move(manager)),
       watchdog_timer_(io_),
       hand_over_(hand_over && manager_.present()),
       socket_key_(socket_key) {
   signals_.add(SIGUSR1);
+  accountant_.on_use(
+      [this](const std::string &tenant, accounting::Time end, std::chrono::milliseconds length,
+             const accounting::Usage &usage) { enforcer_.observe(tenant, end, length, usage); });
 }
 
 Supervisor::~Supervisor() = default;
+
+void Supervisor::apply_book_settings() {
+  const policies::Runtime &runtime = config_->runtime;
+  accounting::EventRetention events;
+  events.age = runtime.keep_events;
+  accountant_.set_retention(
+      {.minutes = runtime.keep_minutes, .hours = runtime.keep_hours, .days = runtime.keep_days}, events);
+  enforcer_.set_rules(*config_);
+}
 
 Result<void> Supervisor::start_programs(const std::string &program_dir) {
   const std::vector<std::string> environment{
@@ -153,7 +172,7 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
 
   services_ = std::make_unique<Services>(
-      Services{io_, runtime_, hierarchy_, blocks_, *gateway_, *zygote_, accountant_, manager_});
+      Services{io_, runtime_, hierarchy_, blocks_, throttles_, *gateway_, *zygote_, accountant_, manager_});
   gateway_->start();
   zygote_->start();
   return {};
@@ -267,6 +286,7 @@ Result<control::Reloaded> Supervisor::reload() {
   runtime_.refusal_page = fresh->runtime.refusal_page;
   runtime_.stop_patience = fresh->runtime.stop_patience;
   config_ = fresh;
+  apply_book_settings();
 
   std::erase_if(leaving_, [](const auto &tenant) { return tenant->run() == nullptr; });
   for (auto it = tenants_.begin(); it != tenants_.end();) {

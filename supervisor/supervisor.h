@@ -17,6 +17,7 @@
 #include "protocols/control/result.h"
 #include "supervisor/accountant.h"
 #include "supervisor/block_list.h"
+#include "supervisor/enforcer.h"
 #include "supervisor/gateway.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
@@ -54,14 +55,15 @@ class Supervisor {
   [[nodiscard]] std::chrono::system_clock::time_point started_at() const { return started_at_; }
 
  private:
-  Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, UniqueFd lock,
-             const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over);
+  Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, BlockList throttles,
+             UniqueFd lock, const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over);
 
   Result<void> start_programs(const std::string &program_dir);
   [[nodiscard]] Result<void> prepare_sockets();
   Result<void> add_tenant(const std::string &name);
   void tell_manager_we_live();
   Tenants::iterator remove_tenant(Tenants::iterator position);
+  void apply_book_settings();
   void hold_until_empty(const std::string &name, std::chrono::milliseconds patience);
   void adopt_left_overs();
   void watch_left_overs();
@@ -84,7 +86,9 @@ class Supervisor {
   policies::Runtime runtime_;  // as it was at the start: a reload does not move directories
   cgroups::Hierarchy hierarchy_;
   BlockList blocks_;
+  BlockList throttles_;
   Accountant accountant_;
+  Enforcer enforcer_;
   UniqueFd lock_;
   ServiceManager manager_;
   boost::asio::steady_timer watchdog_timer_;

@@ -77,6 +77,19 @@ Tenant::Tenant(Services &services, std::uint32_t number, const std::string &name
       listener_(std::move(listener)),
       socket_path_(std::move(socket_path)) {
   watch_block_end();
+  watch_throttle_end();
+}
+
+const policies::Limits &Tenant::limits_in_force() const {
+  if (const Block *throttle = throttle_in_force(); throttle != nullptr)
+    if (const auto plan = config_->plans.find(throttle->reason); plan != config_->plans.end())
+      return plan->second.limits;
+  return plan_->limits;
+}
+
+Result<void> Tenant::apply_limits() {
+  if (!run_) return {};
+  return run_->cgroup().set_limits(cgroup_limits(limits_in_force()));
 }
 
 bool Tenant::refuses() const {
@@ -165,7 +178,7 @@ Result<void> Tenant::try_start() {
   auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
-  if (const auto limited = cgroup.set_limits(cgroup_limits(plan_->limits)); !limited) {
+  if (const auto limited = cgroup.set_limits(cgroup_limits(limits_in_force())); !limited) {
     [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
     return limited.error();
   }
@@ -278,16 +291,26 @@ void Tenant::kill() {
   run->kill();
 }
 
-Result<void> Tenant::freeze() {
+Result<void> Tenant::freeze(std::chrono::seconds duration) {
   if (run_) PADDOCK_CHECK(run_->cgroup().freeze());
   frozen_ = true;
   update_gateway();
+  freeze_timer_.reset();
+  if (duration.count() == 0) return {};
+  freeze_timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
+  freeze_timer_->expires_after(duration);
+  freeze_timer_->async_wait([this](const boost::system::error_code &error) {
+    if (error || !frozen_) return;
+    services_.accountant.note(accounting::EventKind::kThaw, settings_->name, {}, "its time is over");
+    if (const auto thawed = thaw(); !thawed) log::error(thawed.error().message());
+  });
   return {};
 }
 
 Result<void> Tenant::thaw() {
   if (run_) PADDOCK_CHECK(run_->cgroup().thaw());
   frozen_ = false;
+  if (freeze_timer_) freeze_timer_->cancel();
   update_gateway();
   return {};
 }
@@ -308,23 +331,50 @@ Result<void> Tenant::unblock() {
   return {};
 }
 
-void Tenant::watch_block_end() {
-  block_timer_.reset();
-  const Block *block = block_in_force();
-  if (block == nullptr || !block->until) return;
-  block_timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
+Result<void> Tenant::throttle(const std::string &plan,
+                              std::optional<std::chrono::system_clock::time_point> until) {
+  if (!config_->plans.contains(plan)) return Error{"there is no plan " + log::quoted(plan)};
+  PADDOCK_CHECK(services_.throttles.set(settings_->name, {plan, until}));
+  watch_throttle_end();
+  return apply_limits();
+}
+
+Result<void> Tenant::unthrottle() {
+  PADDOCK_CHECK(services_.throttles.clear(settings_->name));
+  throttle_timer_.reset();
+  return apply_limits();
+}
+
+void Tenant::watch_end(const Ending &ending, std::unique_ptr<boost::asio::steady_timer> &timer) {
+  timer.reset();
+  const Block *lasting = (this->*ending.in_force)();
+  if (lasting == nullptr || !lasting->until) return;
+  timer = std::make_unique<boost::asio::steady_timer>(services_.io);
   // In steps of a day at most, against the wall clock: a clock that was set must not stretch a block.
-  const auto left = *block->until - std::chrono::system_clock::now();
-  block_timer_->expires_after(std::clamp<std::chrono::system_clock::duration>(
-      left, std::chrono::milliseconds(1), std::chrono::hours(24)));
-  block_timer_->async_wait([this](const boost::system::error_code &error) {
+  const auto left = *lasting->until - std::chrono::system_clock::now();
+  timer->expires_after(std::clamp<std::chrono::system_clock::duration>(left, std::chrono::milliseconds(1),
+                                                                       std::chrono::hours(24)));
+  timer->async_wait([this, ending, &timer](const boost::system::error_code &error) {
     if (error) return;
-    const Block *now = block_in_force();
+    const Block *now = (this->*ending.in_force)();
     if (now == nullptr || !now->until) return;
-    if (*now->until > std::chrono::system_clock::now()) return watch_block_end();
-    log::info(settings_->name + ": the block has ended");
-    if (const auto lifted = unblock(); !lifted) log::error(lifted.error().message());
+    if (*now->until > std::chrono::system_clock::now()) return watch_end(ending, timer);
+    log::info(settings_->name + ": the " + ending.what + " has ended");
+    services_.accountant.note(ending.event, settings_->name, {}, "its time is over");
+    if (const auto lifted = (this->*ending.lift)(); !lifted) log::error(lifted.error().message());
   });
+}
+
+void Tenant::watch_block_end() {
+  static constexpr Ending kBlock{&Tenant::block_in_force, &Tenant::unblock, accounting::EventKind::kUnblock,
+                                 "block"};
+  watch_end(kBlock, block_timer_);
+}
+
+void Tenant::watch_throttle_end() {
+  static constexpr Ending kThrottle{&Tenant::throttle_in_force, &Tenant::unthrottle,
+                                    accounting::EventKind::kUnthrottle, "throttle"};
+  watch_end(kThrottle, throttle_timer_);
 }
 
 Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config) {
@@ -334,16 +384,18 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config)
                             wire::encode(Run::spawn_message(settings, plan));
   const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime)) ==
                           wire::encode(lease_message(number_, plan, services_.runtime));
-  const bool same_limits = cgroup_limits(plan_->limits) == cgroup_limits(plan.limits);
+  const cgroups::Limits old_limits = cgroup_limits(limits_in_force());
+  // The old config, and the throttle's plan in it, go.
   settings_ = &settings;
   plan_ = &plan;
   config_ = std::move(config);
+  const bool same_limits = old_limits == cgroup_limits(limits_in_force());
   update_gateway();
   if (!same_lease) lease_to_run();
   if (run_ && !same_sandbox) {
     stop();
   } else if (run_ && !same_limits) {
-    PADDOCK_CHECK(run_->cgroup().set_limits(cgroup_limits(plan.limits)));
+    PADDOCK_CHECK(apply_limits());
   }
   return !same_sandbox || !same_limits || !same_lease;
 }

@@ -32,6 +32,7 @@ struct Services {
   const policies::Runtime &runtime;
   cgroups::Hierarchy &cgroups;
   BlockList &blocks;
+  BlockList &throttles;
   Gateway &gateway;
   Zygote &zygote;
   Accountant &accountant;
@@ -58,8 +59,12 @@ class Tenant {
   void stop();
   void restart();  // stops, and starts again once it has
   void kill();
-  Result<void> freeze();
+  // duration: it thaws after that; 0: by thaw(), or when the supervisor ends.
+  Result<void> freeze(std::chrono::seconds duration = std::chrono::seconds(0));
   Result<void> thaw();
+  // The kernel holds it to another plan's limits, over restarts too, until then or unthrottle().
+  Result<void> throttle(const std::string &plan, std::optional<std::chrono::system_clock::time_point> until);
+  Result<void> unthrottle();
   Result<void> block(Block block);
   Result<void> unblock();
   // New settings, of a config that still has this tenant. Limits change live; what a running sandbox was made
@@ -79,6 +84,9 @@ class Tenant {
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] const Run *run() const { return run_.get(); }
   [[nodiscard]] const Block *block_in_force() const { return services_.blocks.find(settings_->name); }
+  [[nodiscard]] const Block *throttle_in_force() const { return services_.throttles.find(settings_->name); }
+  // The plan's, or those of the plan that it is throttled to.
+  [[nodiscard]] const policies::Limits &limits_in_force() const;
   [[nodiscard]] bool frozen() const { return frozen_; }
   [[nodiscard]] const std::string &last_failure() const { return last_failure_; }
   // Answered by its sandboxes since the supervisor started, as their scoreboards say: untrusted.
@@ -95,7 +103,17 @@ class Tenant {
   void become(State state);
   void update_gateway();
   void lease_to_run();
+  Result<void> apply_limits();
+  // What ends at a time.
+  struct Ending {
+    const Block *(Tenant::*in_force)() const;
+    Result<void> (Tenant::*lift)();
+    accounting::EventKind event;
+    const char *what;
+  };
+  void watch_end(const Ending &ending, std::unique_ptr<boost::asio::steady_timer> &timer);
   void watch_block_end();
+  void watch_throttle_end();
   [[nodiscard]] bool refuses() const;
   [[nodiscard]] gateway_link::Mode gateway_mode() const;
   [[nodiscard]] gateway_link::Refusal refusal() const;
@@ -117,6 +135,8 @@ class Tenant {
   std::unique_ptr<boost::asio::steady_timer>
       timer_;  // of kWaiting; made when first needed: most tenants idle
   std::unique_ptr<boost::asio::steady_timer> block_timer_;  // of a block with an end
+  std::unique_ptr<boost::asio::steady_timer> throttle_timer_;
+  std::unique_ptr<boost::asio::steady_timer> freeze_timer_;
   std::string last_failure_;
   std::uint64_t refused_ = 0;
   std::uint64_t past_requests_ = 0;  // of runs that have ended

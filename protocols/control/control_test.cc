@@ -29,6 +29,7 @@ TEST_CASE("every command survives the way there") {
       request.reason = "spam \"\n\xf0\x9f\x98\x80";
       request.until = 1'900'000'000;
     }
+    if (request.command == Command::kThrottle) request.plan = "small";
     const std::string line = to_json(request);
     INFO(line);
     CHECK(line.find('\n') == std::string::npos);
@@ -111,6 +112,7 @@ TEST_CASE("what is no request is refused with a reason") {
       {R"({"v":1,"command":"block","tenant":"a","reason":"x","until":1e99})", "until must be an integer"},
       {R"({"v":1,"command":"block","tenant":"a","reason":"x","until":18446744073709551615})",
        "until must be an integer"},
+      {R"({"v":1,"command":"throttle","tenant":"a"})", "throttle needs a plan"},
       {R"({"v":1,"command":"usage","since":253402300800})", "since must be an integer"},
       {R"({"v":1,"command":"usage","top":"luck"})", "top must be one of cpu, memory"},
       {R"({"v":1,"command":"usage","tenant":"a","top":"cpu"})", "only where no tenant is named"},

@@ -101,6 +101,10 @@ bool decode(const json::value &from, T &to) {
     const auto *found = std::find(all.begin(), all.end(), std::string_view(text->data(), text->size()));
     if (found != all.end()) to = static_cast<T>(found - all.begin());
     return found != all.end();
+  } else if constexpr (std::is_same_v<T, bool>) {
+    const auto *truth = from.if_bool();
+    if (truth != nullptr) to = *truth;
+    return truth != nullptr;
   } else if constexpr (std::is_same_v<T, double>) {
     json::error_code failure;
     to = from.to_number<double>(failure);
@@ -188,6 +192,8 @@ PADDOCK_CONTROL_RESULT(Events);
 PADDOCK_CONTROL_RESULT(EventSnapshot);
 PADDOCK_CONTROL_RESULT(PolicyExplanation);
 PADDOCK_CONTROL_RESULT(LearnedPolicy);
+PADDOCK_CONTROL_RESULT(Rules);
+PADDOCK_CONTROL_RESULT(Replay);
 #undef PADDOCK_CONTROL_RESULT
 
 }  // namespace paddock::control

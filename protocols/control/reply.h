@@ -9,12 +9,14 @@
 #include "protocols/control/event_result.h"
 #include "protocols/control/failure.h"
 #include "protocols/control/result.h"
+#include "protocols/control/rule_result.h"
 #include "protocols/control/usage_result.h"
 
 namespace paddock::control {
 
 // T: Status, Sockets, Action, Findings, Reloaded, Doctor, Version or Vhost (result.h); UsageReport, Samples
-// (usage_result.h); Event, Events, EventSnapshot (event_result.h).
+// (usage_result.h); Event, Events, EventSnapshot
+// (event_result.h); Rules, Replay (rule_result.h).
 
 // The result alone, as JSON on one line.
 template <typename T>

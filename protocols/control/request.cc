@@ -25,6 +25,7 @@ enum Takes : unsigned {
   kAfter = 1U << 9,
   kFollow = 1U << 10,
   kPeriod = 1U << 11,
+  kPlan = 1U << 12,
 };
 
 struct Row {
@@ -34,7 +35,7 @@ struct Row {
 
 // In the order of Command.
 constexpr unsigned kOneTenant = kTenant | kNeedsTenant;
-constexpr std::array<Row, 16> kRows{{
+constexpr std::array<Row, 18> kRows{{
     {"status", kTenant},
     {"sockets", kTenant},
     {"start", kOneTenant},
@@ -45,6 +46,8 @@ constexpr std::array<Row, 16> kRows{{
     {"thaw", kOneTenant},
     {"block", kOneTenant | kReason | kNeedsReason | kUntil},
     {"unblock", kOneTenant},
+    {"throttle", kOneTenant | kPlan | kUntil},
+    {"unthrottle", kOneTenant},
     {"reload", kNothing},
     {"doctor", kNothing},
     {"usage", kTenant | kSince | kTop | kStep | kLimit},
@@ -105,10 +108,15 @@ struct Member {
   unsigned bit;
   Result<void> (*read)(std::string_view key, const boost::json::value &value, Request &request);
 };
-constexpr std::array<Member, 10> kMembers{{
+constexpr std::array<Member, 11> kMembers{{
     {"tenant", kTenant,
      [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
        PADDOCK_TRY(request.tenant, text(key, value, kTenantLimit));
+       return {};
+     }},
+    {"plan", kPlan,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.plan, text(key, value, kTenantLimit));
        return {};
      }},
     {"reason", kReason,
@@ -207,6 +215,7 @@ Result<Request> parse_request(std::string_view line) {
   if (request.tenant.empty() && (what & kNeedsTenant) != 0)
     return Error{std::string(name_of(request.command)) + " needs a tenant"};
   if (request.reason.empty() && (what & kNeedsReason) != 0) return Error{"block needs a reason"};
+  if (request.plan.empty() && (what & kPlan) != 0) return Error{"throttle needs a plan"};
   if (request.command == Command::kUsage && !request.tenant.empty() && (request.top || request.limit))
     return Error{"usage takes top and limit only where no tenant is named"};
   if (request.command == Command::kUsage && request.tenant.empty() && request.step)
@@ -220,6 +229,7 @@ std::string to_json(const Request &request) {
   object["command"] = name_of(request.command);
   if (!request.tenant.empty()) object["tenant"] = to_utf8(request.tenant);
   if (!request.reason.empty()) object["reason"] = to_utf8(request.reason);
+  if (!request.plan.empty()) object["plan"] = to_utf8(request.plan);
   if (request.until) object["until"] = *request.until;
   if (request.since) object["since"] = *request.since;
   if (request.top) object["top"] = kFigures[static_cast<std::size_t>(*request.top)];

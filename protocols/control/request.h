@@ -20,6 +20,8 @@
 // block      tenant, reason, until (Unix time; absent: until unblock)
 //                                                   Action     admins
 // unblock    tenant                                 Action     admins
+// throttle   tenant, plan: whose limits hold; until Action     admins
+// unthrottle tenant                                 Action     admins
 // usage      tenant, or none for those with most; since; top and limit, where no tenant is named; step, where
 //            one is                                 UsageReport  admins; a tenant's user for its own
 // events     tenant, or none for all; since, after (an event's id), limit; follow
@@ -63,6 +65,8 @@ enum class Command : std::uint8_t {
   kThaw,
   kBlock,
   kUnblock,
+  kThrottle,
+  kUnthrottle,
   kReload,
   kDoctor,
   kUsage,
@@ -99,6 +103,7 @@ struct Request {
   std::optional<std::uint64_t> after;      // only events with larger ids
   bool follow = false;                     // and those to come
   std::optional<std::uint32_t> period_ms;  // of samples
+  std::string plan;                        // to throttle to
 };
 
 // A line with or without its newline. The error's text says what is wrong with it, for the client to read;

@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
     if (!again || again->command != request->command || again->tenant != request->tenant ||
         again->reason != request->reason || again->until != request->until ||
         again->since != request->since || again->top != request->top || again->step != request->step ||
-        again->limit != request->limit || again->after != request->after ||
+        again->limit != request->limit || again->after != request->after || again->plan != request->plan ||
         again->follow != request->follow || again->period_ms != request->period_ms)
       std::abort();
   } else if (!parse_reply(error_reply(ErrorCode::kBadRequest, request.error().message()))) {

@@ -71,8 +71,10 @@ struct TenantStatus {
   std::string problem;  // why it is unusable, backing off or degraded; may be empty
   std::string block_reason;
   std::optional<std::int64_t> block_until;  // seconds since the epoch
-  std::optional<std::int64_t> started_at;   // of the sandbox, seconds since the epoch
-  std::optional<std::int32_t> keeper_pid;   // its pid 1, by its number on the host
+  std::string throttled_to;                 // the plan whose limits hold in place of its own
+  std::optional<std::int64_t> throttled_until;
+  std::optional<std::int64_t> started_at;  // of the sandbox, seconds since the epoch
+  std::optional<std::int32_t> keeper_pid;  // its pid 1, by its number on the host
   std::uint32_t workers = 0;
   std::uint32_t workers_max = 0;
   std::uint32_t busy = 0;
@@ -97,6 +99,8 @@ struct TenantStatus {
     io("problem", problem);
     io("block_reason", block_reason);
     io("block_until", block_until);
+    io("throttled_to", throttled_to);
+    io("throttled_until", throttled_until);
     io("started_at", started_at);
     io("keeper_pid", keeper_pid);
     io("workers", workers);

@@ -1,5 +1,6 @@
 """What `paddock usage`, `paddock events` and the streams of the control socket say about tenants."""
 
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -218,3 +219,115 @@ print(database.execute("SELECT coalesce(sum(requests), 0) FROM totals JOIN tenan
     assert [event["text"] for event in events(host.paddock, "bob") if event["kind"] == "block"] == ["durable"]
     assert not list((host.paddock.directory / "state").glob("*.corrupt-*"))
     host.paddock.cli("unblock", "bob")
+
+
+RULES = """
+[plan.tight]
+inherits = "default"
+cpu = "30%%"
+
+[rule.busy]
+metric = "cpu_percent"
+above = 20
+window = "2s"
+cooldown = "1h"
+action = "%s"
+%s
+"""
+
+
+def ruled(make_paddock, make_apache, action, *more):
+    """alice behind a rule that fires when she uses CPU; with its notices in a file."""
+    paddock = make_paddock(runtime={"notify_user": "daemon"})
+    paddock.add_tenant("alice")
+    notices = paddock.directory / "notices"
+    notices.touch()
+    notices.chmod(0o666)
+    command = f'command = ["/bin/sh", "-c", "id -un >> {notices}; env | grep ^PADDOCK_RULE= >> {notices}; cat >> {notices}"]'
+    paddock.write_config()
+    paddock.config.write_text(paddock.config.read_text() + RULES % (action, "\n".join([command, *more])))
+    paddock.start()
+    site = make_apache(paddock).sites["alice"]
+    site.get("/hello.php").ok()
+    assert not paddock.settle()
+    return paddock, site, notices
+
+
+def burn(site):
+    """CPU time for a while; the request need not survive."""
+    with contextlib.suppress(OSError):
+        return site.post("/run.php", (BURN % 8000).encode(), seconds=60).status
+
+
+def fired(paddock):
+    return [event for event in events(paddock, "alice") if event["kind"] == "rule-fired"]
+
+
+def test_a_rule_throttles_for_a_time(make_paddock, make_apache):
+    paddock, site, notices = ruled(make_paddock, make_apache, "throttle", 'plan = "tight"', 'duration = "2s"')
+    burn(site)
+    machine.wait_for(lambda: [event for event in events(paddock, "alice") if event["kind"] == "unthrottle"], 20,
+                     "throttled, and not any more")
+    told = events(paddock, "alice")
+    (fire,) = fired(paddock)
+    assert fire["actor"] == "rule busy" and json.loads(fire["snapshot"])["figure"] > 20
+    assert [event["actor"] for event in told if event["kind"] == "throttle"] == ["rule busy"]
+    user, rule, text = machine.wait_for(lambda: len(lines := notices.read_text().splitlines()) == 3 and lines, 10,
+                                        "the command has been run")
+    assert user == "daemon" and rule == "PADDOCK_RULE=busy"
+    assert json.loads(text)["tenant"] == "alice" and json.loads(text)["figures"]["threshold"] == 20
+    assert paddock.tenant_status("alice")["throttled_to"] == ""
+    replayed = json.loads(paddock.cli("rules", "replay", "--since", "1h", "--json").stdout)
+    assert [(firing["rule"], firing["tenant"]) for firing in replayed["firings"]] == [("busy", "alice")] or \
+        replayed["firings"] == [], "a minute's average may be too low"
+
+
+@pytest.mark.parametrize("action", ["freeze", "kill", "block"])
+def test_a_rule_acts(make_paddock, make_apache, action):
+    paddock, site, _ = ruled(make_paddock, make_apache, action, *([] if action == "kill" else ['duration = "1h"']))
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        burning = pool.submit(burn, site)
+        machine.wait_for(lambda: [event for event in events(paddock, "alice") if event["kind"] == action], 20,
+                         "the rule has acted")
+        if action == "freeze":
+            machine.wait_for(lambda: paddock.tenant_status("alice")["state"] == "frozen", 10)
+            assert site.get("/hello.php").headers["X-Paddock-Reason"] == "frozen"
+            paddock.cli("kill", "alice")
+        elif action == "block":
+            machine.wait_for(lambda: not paddock.sandbox("alice"), 10, "nothing runs any more")
+            assert "rule busy: cpu_percent" in paddock.tenant_status("alice")["block_reason"]
+            paddock.cli("unblock", "alice")
+        assert burning.result() in (503, None)
+
+
+def test_a_dry_run_only_tells_and_a_restart_keeps_the_cooldown(make_paddock, make_apache):
+    paddock, site, notices = ruled(make_paddock, make_apache, "block", "dry_run = true")
+    assert burn(site) == 200
+    machine.wait_for(lambda: fired(paddock), 10, "the rule has fired")
+    assert "dry run, would: block" in fired(paddock)[0]["text"]
+    machine.wait_for(lambda: '"dry_run":true' in notices.read_text(), 10, "and has told so")
+    assert paddock.tenant_status("alice")["state"] in ("running", "stopped")
+    paddock.stop()
+    paddock.start()
+    assert burn(site) == 200
+    time.sleep(machine.patience(1))
+    assert len(fired(paddock)) == 1
+
+
+def test_a_throttle_by_hand_outlives_the_supervisor(make_paddock, make_apache):
+    paddock, site, _ = ruled(make_paddock, make_apache, "kill", "dry_run = true")
+    paddock.cli("throttle", "alice", "--plan", "tight", "--until", "1h")
+    paddock.stop()
+    paddock.start()
+    site.get("/hello.php").ok()
+    assert paddock.tenant_status("alice")["throttled_to"] == "tight"
+    if "cpu" in machine.controllers():
+        group = machine.cgroup2_mount() / process.cgroup(paddock.keeper("alice")).lstrip("/")
+        assert (group / "cpu.max").read_text().split()[0] == "30000"
+        paddock.cli("unthrottle", "alice")
+        assert (group / "cpu.max").read_text().split()[0] == "max"
+    else:
+        paddock.cli("unthrottle", "alice")
+    assert paddock.cli("throttle", "alice", "--plan", "none", check=False).returncode == 1
+    assert paddock.cli("unthrottle", "alice", check=False).returncode == 1
+    assert paddock.cli("rules").stdout.splitlines()[1].split()[0] == "busy"

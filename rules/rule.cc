@@ -1,13 +1,11 @@
-#include "accounting/rule.h"
+#include "rules/rule.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <iterator>
 
-#include "accounting/snapshot.h"
-
-namespace paddock::accounting {
+namespace paddock::rules {
 namespace {
 
 constexpr std::string_view kMetrics[] = {"cpu_percent", "memory_bytes",        "throttled_percent",
@@ -17,14 +15,6 @@ static_assert(std::size(kMetrics) == static_cast<std::size_t>(Metric::kLateReque
 
 constexpr std::string_view kComparisons[] = {">", ">=", "<", "<="};
 constexpr std::string_view kConsequences[] = {"notify", "throttle", "freeze", "kill", "block"};
-
-std::string number(double value) {
-  char text[64];
-  // Byte counts whole, percentages with a tenth.
-  std::snprintf(text, sizeof text, std::abs(value) >= 1e6 || value == std::floor(value) ? "%.0f" : "%.1f",
-                value);
-  return text;
-}
 
 bool contains(const std::vector<std::string> &names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
@@ -51,30 +41,29 @@ Result<void> validate_condition(const Condition &condition, unsigned cpus) {
   const auto highest = ceiling(condition.metric, cpus);
   if (!highest) return {};
   if (condition.comparison == Comparison::kAbove && condition.threshold >= *highest)
-    return Error{"threshold: can never fire: " + what + " is never above " + number(*highest)};
+    return Error{"threshold: can never fire: " + what + " is never above " + figure_text(*highest)};
   if (condition.comparison == Comparison::kAtLeast && condition.threshold > *highest)
-    return Error{"threshold: can never fire: " + what + " is at most " + number(*highest)};
+    return Error{"threshold: can never fire: " + what + " is at most " + figure_text(*highest)};
   if ((condition.comparison == Comparison::kBelow && condition.threshold > *highest) ||
       (condition.comparison == Comparison::kAtMost && condition.threshold >= *highest))
-    return Error{"threshold: would always fire: " + what + " is at most " + number(*highest)};
+    return Error{"threshold: would always fire: " + what + " is at most " + figure_text(*highest)};
   return {};
 }
 
 Result<void> validate_action(const Action &action) {
   if (action.duration < std::chrono::seconds(0)) return Error{"duration: negative"};
+  if (!action.command.empty() && (action.command.front().empty() || action.command.front().front() != '/'))
+    return Error{"command: an absolute path was expected"};
+  if (!action.webhook.empty() && !action.webhook.starts_with("http://") &&
+      !action.webhook.starts_with("https://"))
+    return Error{"webhook: an http:// or https:// URL was expected"};
   switch (action.consequence) {
     case Consequence::kNotify:
       if (action.command.empty() && action.webhook.empty())
-        return Error{"action notify: neither command nor webhook"};
-      if (!action.command.empty() &&
-          (action.command.front().empty() || action.command.front().front() != '/'))
-        return Error{"command: an absolute path was expected"};
-      if (!action.webhook.empty() && !action.webhook.starts_with("http://") &&
-          !action.webhook.starts_with("https://"))
-        return Error{"webhook: an http:// or https:// URL was expected"};
+        return Error{"action: notify, and neither command nor webhook"};
       return {};
     case Consequence::kThrottle:
-      if (action.plan.empty()) return Error{"action throttle: no plan"};
+      if (action.plan.empty()) return Error{"plan: missing, for the action throttle"};
       return {};
     case Consequence::kFreeze:
     case Consequence::kKill:
@@ -85,6 +74,14 @@ Result<void> validate_action(const Action &action) {
 }
 
 }  // namespace
+
+std::string figure_text(double value) {
+  char text[64];
+  // Byte counts whole, percentages with a tenth.
+  std::snprintf(text, sizeof text, std::abs(value) >= 1e6 || value == std::floor(value) ? "%.0f" : "%.1f",
+                value);
+  return text;
+}
 
 std::string_view to_string(Metric metric) {
   return kMetrics[static_cast<std::size_t>(metric)];
@@ -104,6 +101,18 @@ std::string_view to_string(Consequence consequence) {
   return kConsequences[static_cast<std::size_t>(consequence)];
 }
 
+std::vector<std::string> metric_names() {
+  return {std::begin(kMetrics), std::end(kMetrics)};
+}
+
+std::vector<std::string> consequence_names() {
+  return {std::begin(kConsequences), std::end(kConsequences)};
+}
+
+bool is_bytes(Metric metric) {
+  return metric == Metric::kMemoryBytes || metric == Metric::kEgressBytes;
+}
+
 bool Rule::applies_to(std::string_view tenant) const {
   return (tenants.empty() || contains(tenants, tenant)) && !contains(exempt, tenant);
 }
@@ -119,18 +128,4 @@ Result<void> validate(const Rule &rule, unsigned cpus) {
   return validate_action(rule.action);
 }
 
-std::string Firing::text() const {
-  return std::string(to_string(condition.metric)) + " " + number(figure) + " " +
-         std::string(to_string(condition.comparison)) + " " + number(condition.threshold) + " over " +
-         std::to_string(condition.window.count()) + " s";
-}
-
-std::string Firing::to_json() const {
-  return "{\"rule\":" + json_string(rule) + ",\"metric\":\"" + std::string(to_string(condition.metric)) +
-         "\",\"figure\":" + number(figure) + ",\"comparison\":\"" +
-         std::string(to_string(condition.comparison)) + "\",\"threshold\":" + number(condition.threshold) +
-         ",\"window_s\":" + std::to_string(condition.window.count()) + ",\"action\":\"" +
-         std::string(to_string(action.consequence)) + "\",\"dry_run\":" + (dry_run ? "true" : "false") + "}";
-}
-
-}  // namespace paddock::accounting
+}  // namespace paddock::rules

@@ -1,4 +1,5 @@
-// An abuse rule: what, over which time, is too much, and what then happens.
+// An abuse rule: what, over which time, is too much, and what then happens. The config is read into it
+// (policies/rule_section.h), accounting/rule_evaluator.h finds when it comes true.
 #pragma once
 
 #include <chrono>
@@ -8,10 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "accounting/counters.h"
 #include "base/result.h"
 
-namespace paddock::accounting {
+namespace paddock::rules {
 
 // A tenant's figure over the rule's window. Time without a sandbox counts as 0.
 enum class Metric : std::uint8_t {
@@ -43,11 +43,17 @@ struct Condition {
 
 enum class Consequence : std::uint8_t { kNotify, kThrottle, kFreeze, kKill, kBlock };
 [[nodiscard]] std::string_view to_string(Consequence consequence);
+// In the order of their enumerators.
+[[nodiscard]] std::vector<std::string> metric_names();
+[[nodiscard]] std::vector<std::string> consequence_names();
+// Whether the metric is in bytes: "64M" is a threshold of it.
+[[nodiscard]] bool is_bytes(Metric metric);
 
 struct Action {
   Consequence consequence = Consequence::kNotify;
-  std::vector<std::string> command;  // kNotify: a program and its arguments
-  std::string webhook;               // kNotify: a URL
+  // Whom to tell; kNotify needs one of the two.
+  std::vector<std::string> command;  // a program and its arguments
+  std::string webhook;               // a URL
   std::string plan;                  // kThrottle: the one that holds meanwhile
   std::chrono::seconds duration{0};  // kThrottle, kFreeze, kBlock; 0: until the admin ends it
 };
@@ -67,25 +73,12 @@ struct Rule {
 
 inline constexpr std::chrono::seconds kLongestWindow = std::chrono::days(1);
 
+// A metric's value as people write it.
+[[nodiscard]] std::string figure_text(double value);
+
 // Whether the rule makes sense on a machine with so many CPUs: an error for one without a name, that can
 // never fire or always would, that has no window or too long a one, or whose action lacks what it needs. The
-// text names the member and what was expected.
+// text names the member, a colon and what was expected.
 Result<void> validate(const Rule &rule, unsigned cpus);
 
-// That a rule's condition came true for a tenant.
-struct Firing {
-  std::string rule;
-  std::string tenant;
-  Time time;
-  Condition condition;
-  double figure = 0;  // what the metric was
-  Action action;
-  bool dry_run = false;
-
-  // "cpu_percent 97.3 > 80 over 300 s"
-  [[nodiscard]] std::string text() const;
-  // The figures for an event's snapshot.
-  [[nodiscard]] std::string to_json() const;
-};
-
-}  // namespace paddock::accounting
+}  // namespace paddock::rules
