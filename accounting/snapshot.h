@@ -26,8 +26,8 @@ struct Snapshot {
 
   struct Process {
     pid_t pid = 0;
-    std::string title;
-    char state = '?';  // as /proc/PID/stat has it
+    std::string title;  // its name: 15 bytes that it can choose (proc_pid_comm(5))
+    char state = '?';   // as /proc/PID/stat has it
     std::uint64_t resident_bytes = 0;
     std::uint64_t cpu_ms = 0;
   };

@@ -275,6 +275,9 @@ void Accountant::notice_io_limits(const std::string &tenant, Book &book, const c
 void Accountant::record(const std::string &tenant, Book &book) {
   const auto increment = book.meter.take();
   if (increment.empty()) return;
+  if (increment.counters.late > 0)
+    append_fault(EventKind::kDeadline, tenant, book, {},
+                 std::to_string(increment.counters.late) + " requests past their deadline");
   if (on_use_ && book.run != nullptr) book.unjudged.add(increment);
   history_.record(tenant, wall_clock(), increment, book.meter.mark());
 }
@@ -284,10 +287,25 @@ void Accountant::append(accounting::Event event) {
     log::error("events: " + appended.error().message());
 }
 
-void Accountant::refused(const std::string &tenant, std::uint64_t requests) {
+// What befell a tenant that runs, with what it was doing.
+void Accountant::append_fault(EventKind kind, const std::string &tenant, const Book &book,
+                              const std::string &actor, const std::string &text) {
+  append({.id = 0,
+          .time = wall_clock(),
+          .tenant = tenant,
+          .kind = kind,
+          .actor = actor,
+          .text = text,
+          .snapshot = book.run != nullptr ? snapshot_of(*book.run).to_json() : std::string()});
+}
+
+void Accountant::refused(const std::string &tenant, std::uint64_t requests, bool by_queue) {
   Book &book = book_of(tenant);
   book.meter.count(&accounting::Counters::refused, requests);
   record(tenant, book);
+  if (by_queue)
+    append_fault(EventKind::kQueueFull, tenant, book, {},
+                 std::to_string(requests) + " requests refused: too many waited, or too long");
 }
 
 void Accountant::worker_died(const std::string &tenant, const ExitStatus &status) {

@@ -44,7 +44,8 @@ class Accountant {
   void started(const std::string &tenant, const Run &run);
   // Its last process has gone, its cgroup has not: the last reading.
   void ended(const std::string &tenant, const RunEnd &end);
-  void refused(const std::string &tenant, std::uint64_t requests);
+  // The gateway answered in the workers' place. by_queue: since no more may wait, or have waited too long.
+  void refused(const std::string &tenant, std::uint64_t requests, bool by_queue);
   void worker_died(const std::string &tenant, const ExitStatus &status);
   // Something that the admin, or a rule, did. actor: "uid 0". snapshot: what the tenant does now, where none
   // is given. On disk before it returns, unless the disk fails.
@@ -89,6 +90,8 @@ class Accountant {
                         std::chrono::duration<double> elapsed);
   void record(const std::string &tenant, Book &book);
   void append(accounting::Event event);
+  void append_fault(accounting::EventKind kind, const std::string &tenant, const Book &book,
+                    const std::string &actor, const std::string &text);
   void tick();
   void schedule();
 

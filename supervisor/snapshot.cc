@@ -13,13 +13,14 @@ namespace paddock::supervisor {
 namespace {
 
 // A process's line of proc_pid_stat(5). Its name is whatever the process chose, ')' included: the fields are
-// found from the last ')' on.
+// found from the last ')' on. Nothing else of it is read: /proc/PID/cmdline, say, waits for the lock of its
+// memory, which a fork bomb's processes hold while the CPU quota keeps them from going on.
 std::optional<accounting::Snapshot::Process> process_of(pid_t pid) {
-  const std::string directory = "/proc/" + std::to_string(pid);
-  const auto stat = read_file(directory + "/stat", 4096);
+  const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat", 4096);
   if (!stat) return {};
+  const std::size_t open = stat->find('(');
   const std::size_t close = stat->rfind(')');
-  if (close == std::string::npos) return {};
+  if (open == std::string::npos || close == std::string::npos || close < open) return {};
   std::istringstream fields(stat->substr(close + 1));
   accounting::Snapshot::Process process;
   process.pid = pid;
@@ -37,10 +38,7 @@ std::optional<accounting::Snapshot::Process> process_of(pid_t pid) {
   process.cpu_ms = (user + system) * 1000 / ticks;
   process.resident_bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(resident, 0)) *
                            static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-  if (auto title = read_file(directory + "/cmdline", 64 * 1024); title) {
-    std::replace(title->begin(), title->end(), '\0', ' ');
-    process.title = title->substr(0, accounting::Snapshot::kMaxText);
-  }
+  process.title = stat->substr(open + 1, close - open - 1);
   return process;
 }
 

@@ -270,7 +270,8 @@ void Tenant::begin_stop() {
 
 void Tenant::count_refused(std::uint64_t requests) {
   refused_ += requests;
-  services_.accountant.refused(settings_->name, requests);
+  // Nobody else refuses for a tenant whose workers accept.
+  services_.accountant.refused(settings_->name, requests, told_mode_ == Mode::kLeased);
 }
 
 void Tenant::restart() {

@@ -331,3 +331,23 @@ def test_a_throttle_by_hand_outlives_the_supervisor(make_paddock, make_apache):
     assert paddock.cli("throttle", "alice", "--plan", "none", check=False).returncode == 1
     assert paddock.cli("unthrottle", "alice", check=False).returncode == 1
     assert paddock.cli("rules").stdout.splitlines()[1].split()[0] == "busy"
+
+
+def test_a_full_queue_and_a_late_request_are_events(make_paddock, make_apache):
+    paddock = make_paddock(plan={"workers": 1, "queue": 1, "queue_time": "1s", "deadline": "5s"})
+    paddock.add_tenant("alice")
+    site = make_apache(paddock.start()).sites["alice"]
+    site.get("/hello.php").ok()
+    assert not paddock.settle()
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        attempts = [pool.submit(site.post, "/run.php?endless", b"while (true) usleep(100000);", seconds=60) for _ in range(12)]
+        told = machine.wait_for(lambda: {event["kind"]: event for event in events(paddock, "alice")}.get("queue-full"), 20,
+                                "the queue is full")
+        assert "/run.php?endless" in told["snapshot"]
+        machine.wait_for(lambda: "deadline" in [event["kind"] for event in events(paddock, "alice")], 30,
+                         "a request is late")
+        paddock.cli("block", "alice", "--reason", "enough")
+        assert all(attempt.result().status >= 500 for attempt in attempts)
+    counted = usage(paddock, "alice")
+    assert counted["refused"] >= 10 and counted["late"] >= 1
+    paddock.cli("unblock", "alice")
