@@ -74,6 +74,8 @@ std::string apache_handler(const std::string &tenant, const control::Socket &soc
   out << margin << "# By file, not by URL: only what is a .php file on disk reaches PHP.\n"
       << margin << "<FilesMatch \"\\.php$\">\n"
       << margin << "    SetHandler \"proxy:" << worker << "\"\n"
+      << margin << "    # Scripts see the Authorization header, as under mod_php.\n"
+      << margin << "    CGIPassAuth On\n"
       << margin << "</FilesMatch>\n"
       << margin << "<Proxy \"" << worker << "\">\n"
       << margin << "    # Longer than the plan allows (" << limits_text(socket)

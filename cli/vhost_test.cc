@@ -22,6 +22,7 @@ TEST_CASE("Apache's lines match files and outlast the plan") {
   CHECK(has(lines, "<Proxy \"unix:/run/paddock/sockets/alice-0123.sock|fcgi://alice\">\n"));
   CHECK(has(lines, "ProxySet timeout=320 flushpackets=on\n"));
   CHECK(has(lines, "ProxyFCGIBackendType FPM\n"));
+  CHECK(has(lines, "CGIPassAuth On\n"));
   CHECK_FALSE(has(lines, "VirtualHost"));
   CHECK_FALSE(has(lines, "enablereuse"));
   control::Socket endless = kSocket;

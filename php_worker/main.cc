@@ -85,6 +85,9 @@ int main(int argc, char **argv) {
   serve_command->add_option("--deadline", serve.serving.deadline_ms, "Milliseconds that a request may run");
   serve_command->add_option("--slow-log", serve.serving.slow_ms,
                             "Log the backtrace of a request that runs so many milliseconds");
+  serve_command->add_option("--status-path", serve.serving.status_path,
+                            "SCRIPT_NAME of PHP-FPM's status page");
+  serve_command->add_option("--ping-path", serve.serving.ping_path, "SCRIPT_NAME of a page that says pong");
   CLI11_PARSE(app, argc, argv);
 
   if (*zygote_command) return report(run_zygote(zygote));

@@ -13,6 +13,7 @@
 #include <ctime>
 
 #include "base/file.h"
+#include "php_worker/environment_repair.h"
 #include "php_worker/htaccess_settings.h"
 #include "php_worker/php_headers.h"
 #include "php_worker/php_ini.h"
@@ -20,6 +21,7 @@
 #include "php_worker/sapi_module.h"
 #include "php_worker/sapi_request.h"
 #include "php_worker/script_path.h"
+#include "php_worker/status_page.h"
 #include "php_worker/vm_interrupt.h"
 #include "php_worker/web_settings.h"
 
@@ -171,6 +173,28 @@ void answer_plainly(Connection &connection, std::string_view status, std::string
   connection.write(kType.data(), kType.size());
   connection.write(body.data(), body.size());
   connection.finish();
+}
+
+// True: it was the status or the ping page, and is answered.
+bool answer_page(Connection &connection, const Params &params) {
+  const std::string_view name = params.get("SCRIPT_NAME");
+  Page page;
+  if (!how_to_serve.ping_path.empty() && name == how_to_serve.ping_path) {
+    page = {"text/plain", how_to_serve.ping_response};
+  } else if (!how_to_serve.status_path.empty() && name == how_to_serve.status_path &&
+             pool_view().board != nullptr) {
+    page = status_page(pool_view(), params.get("QUERY_STRING"));
+  } else {
+    return false;
+  }
+  const std::string head =
+      "Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: no-cache, no-store, must-revalidate, "
+      "max-age=0\r\nContent-type: " +
+      page.type + (page.type.find(';') == std::string::npos ? ";charset=UTF-8" : "") + "\r\n\r\n";
+  connection.write(head.data(), head.size());
+  if (params.get("REQUEST_METHOD") != "HEAD") connection.write(page.body.data(), page.body.size());
+  connection.finish();
+  return true;
 }
 
 // Scripts find their files relative to their own directory.
@@ -351,6 +375,8 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
     connection.finish();
     return;
   }
+  if (answer_page(connection, params)) return;
+  repair_environment(params, how_to_serve.repairs);
   std::int64_t content_length = -1;
   if (const std::string_view text = params.get("CONTENT_LENGTH");
       !text.empty() && !parse_content_length(text, content_length)) {
@@ -358,7 +384,9 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
     answer_plainly(connection, "400 Bad Request", "Bad request.\n");
     return;
   }
-  const Script script = locate_script(params, module_settings().fix_pathinfo);
+  const Script script = locate_script(
+      params, module_settings().fix_pathinfo && (how_to_serve.repairs & zygote_link::kPathInfo) != 0,
+      (how_to_serve.repairs & zygote_link::kProxyPrefix) != 0);
   if (script.outcome == Script::Outcome::kMissing) {
     log_line("Primary script unknown", script.path == nullptr ? "no SCRIPT_FILENAME" : script.path);
     answer_plainly(connection, "404 Not Found", "File not found.\n");

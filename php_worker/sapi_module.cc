@@ -118,13 +118,19 @@ void add_process(zval *list, const scoreboard::Slot &slot, std::uint64_t now_ns,
   add_assoc_long(&process, "pid", slot.pid.load(std::memory_order_relaxed));
   add_assoc_string(&process, "state", state == scoreboard::State::kBusy ? "Running" : "Idle");
   add_assoc_long(&process, "requests", static_cast<zend_long>(slot.requests.load(std::memory_order_relaxed)));
-  add_assoc_long(&process, "last-request-start",
-                 static_cast<zend_long>(now) - static_cast<zend_long>(age / 1'000'000'000));
+  const auto since_s = static_cast<zend_long>(age / 1'000'000'000);
+  add_assoc_long(&process, "start-time", static_cast<zend_long>(now) - since_s);
+  add_assoc_long(&process, "start-since", since_s);
   add_assoc_long(&process, "request-duration",
                  state == scoreboard::State::kBusy ? static_cast<zend_long>(age / 1'000) : 0);
   add_text(&process, "request-method", slot.method, sizeof slot.method);
   add_text(&process, "request-uri", slot.uri, sizeof slot.uri);
+  add_assoc_string(&process, "query-string", "");
+  add_assoc_long(&process, "request-length", 0);
+  add_assoc_string(&process, "user", "-");
   add_text(&process, "script", slot.script, sizeof slot.script);
+  add_assoc_double(&process, "last-request-cpu", 0);
+  add_assoc_long(&process, "last-request-memory", 0);
   add_next_index_zval(list, &process);
 }
 
@@ -144,9 +150,17 @@ PHP_FUNCTION(fpm_get_status) {
   add_assoc_long(return_value, "start-since", running);
   add_assoc_long(return_value, "accepted-conn",
                  static_cast<zend_long>(board->requests.load(std::memory_order_relaxed)) + busy);
+  // The kernel's and the gateway's, which a sandbox does not see.
+  for (const char *name : {"listen-queue", "max-listen-queue", "listen-queue-len"})
+    add_assoc_long(return_value, name, 0);
   add_assoc_long(return_value, "idle-processes", std::max<zend_long>(workers - busy, 0));
   add_assoc_long(return_value, "active-processes", busy);
   add_assoc_long(return_value, "total-processes", workers);
+  add_assoc_long(return_value, "max-active-processes", std::max(busy, workers));
+  add_assoc_long(return_value, "max-children-reached",
+                 busy >= static_cast<zend_long>(pool.workers_max) ? 1 : 0);
+  add_assoc_long(return_value, "slow-requests",
+                 static_cast<zend_long>(board->slow.load(std::memory_order_relaxed)));
   add_assoc_long(return_value, "max-processes", static_cast<zend_long>(pool.workers_max));
   zval processes;
   array_init(&processes);
@@ -220,6 +234,10 @@ const ModuleSettings &module_settings() {
 
 void set_pool_view(const PoolView &view) {
   pool = view;
+}
+
+const PoolView &pool_view() {
+  return pool;
 }
 
 }  // namespace paddock::php_worker

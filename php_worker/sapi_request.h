@@ -5,6 +5,7 @@
 
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
+#include "php_worker/sapi.h"
 #include "protocols/zygote_link/zygote_link.h"
 
 namespace paddock::php_worker {
@@ -21,6 +22,8 @@ struct SapiRequest {
 
 // Null outside of a request.
 SapiRequest *current_request();
+
+const PoolView &pool_view();
 
 // How the tenant's requests are served.
 const zygote_link::Serving &serving();

@@ -63,13 +63,13 @@ std::string_view strip_proxy_prefix(std::string_view filename) {
   return rest.substr(0, rest.find('?'));
 }
 
-Script locate_script(Params &params, bool fix_pathinfo) {
+Script locate_script(Params &params, bool fix_pathinfo, bool strip_proxy) {
   const char *sent = params.find("SCRIPT_FILENAME");
   if (sent == nullptr || *sent == '\0') {
     sent = params.find("PATH_TRANSLATED");
     if (sent == nullptr || *sent == '\0') return {};
     params.set("SCRIPT_FILENAME", sent);
-  } else if (const std::string_view stripped = strip_proxy_prefix(sent); stripped != sent) {
+  } else if (const std::string_view stripped = strip_proxy_prefix(sent); strip_proxy && stripped != sent) {
     params.set("SCRIPT_FILENAME", std::string(stripped));
   }
   const char *path = params.find("SCRIPT_FILENAME");

@@ -28,8 +28,8 @@ struct Script {
 
 // Finds the script of a request and repairs SCRIPT_FILENAME, SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED the
 // way PHP-FPM does; what is replaced stays readable as ORIG_…. With fix_pathinfo false only the proxy prefix
-// is taken off. One stat(2) where the file exists.
-[[nodiscard]] Script locate_script(Params &params, bool fix_pathinfo);
+// is taken off, if that is wanted. One stat(2) where the file exists.
+[[nodiscard]] Script locate_script(Params &params, bool fix_pathinfo, bool strip_proxy = true);
 
 // Whether the name ends in one of the extensions (".php .phar"); an empty list allows all.
 [[nodiscard]] bool extension_allowed(std::string_view path, std::string_view extensions);

@@ -82,6 +82,10 @@ struct Limits {
 struct Serving {
   bool htaccess = true;               // php_value and its kin in .htaccess files are obeyed
   std::chrono::milliseconds slow{0};  // a request that runs so long has its backtrace logged; 0: never
+  std::uint32_t repairs = 31;         // zygote_link::Repair bits, in the order of kRepairs
+  std::string status_path;            // empty: no such page
+  std::string ping_path;
+  std::string ping_response = "pong";
 };
 
 struct Plan {

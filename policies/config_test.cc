@@ -88,6 +88,10 @@ htaccess = false
 slow_log = "3s"
 seccomp = "shell"
 network = "none"
+repair = ["slashes", "redirect"]
+status_path = "/status"
+ping_path = "/ping"
+ping_response = "here"
 cpu = "150%"
 cpu_weight = 200
 memory_high = "64M"
@@ -166,6 +170,10 @@ env = { LANG = "de" }
   CHECK(plan.ini_from_web == IniFromWeb::kAdmin);
   CHECK_FALSE(plan.serving.htaccess);
   CHECK(plan.serving.slow == milliseconds(3'000));
+  CHECK(plan.serving.repairs == 5);
+  CHECK(plan.serving.status_path == "/status");
+  CHECK(plan.serving.ping_path == "/ping");
+  CHECK(plan.serving.ping_response == "here");
   CHECK(plan.limits.cpu_percent == 150U);
   CHECK(plan.limits.cpu_weight == 200U);
   CHECK(plan.limits.memory_high == 64U << 20);

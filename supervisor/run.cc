@@ -44,6 +44,10 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   spawn.serving.htaccess = plan.serving.htaccess;
   spawn.serving.deadline_ms = milliseconds_of(plan.deadline);
   spawn.serving.slow_ms = milliseconds_of(plan.serving.slow);
+  spawn.serving.repairs = plan.serving.repairs;
+  spawn.serving.status_path = plan.serving.status_path;
+  spawn.serving.ping_path = plan.serving.ping_path;
+  spawn.serving.ping_response = plan.serving.ping_response;
   for (const auto *entries : {&plan.ini, &tenant.ini})
     for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
   append(spawn.environment, plan.environment);

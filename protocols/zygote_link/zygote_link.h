@@ -42,17 +42,36 @@ struct Bind {
 // What PHP_VALUE and PHP_ADMIN_VALUE from the web server may do.
 enum class IniFromWeb : std::uint8_t { kNone = 0, kValue = 1, kAdmin = 2 };
 
+// What is undone of what web servers do to a request's variables (php_worker/environment_repair.h).
+enum Repair : std::uint32_t {
+  kRedirect = 1,
+  kAuthorization = 2,
+  kSlashes = 4,
+  kProxyPrefix = 8,
+  kPathInfo = 16,
+  kEveryRepair = 31,
+};
+
 // How the tenant's requests are served, beyond ini entries.
 struct Serving {
-  bool htaccess = true;           // php_value and its kin in .htaccess files are obeyed
-  std::uint32_t deadline_ms = 0;  // of a running request; 0: none
-  std::uint32_t slow_ms = 0;      // one that runs so long has its backtrace logged; 0: never
+  bool htaccess = true;                  // php_value and its kin in .htaccess files are obeyed
+  std::uint32_t deadline_ms = 0;         // of a running request; 0: none
+  std::uint32_t slow_ms = 0;             // one that runs so long has its backtrace logged; 0: never
+  std::uint32_t repairs = kEveryRepair;  // Repair bits
+  // SCRIPT_NAMEs that are answered without a script; empty: none.
+  std::string status_path;
+  std::string ping_path;
+  std::string ping_response = "pong";
 
   template <typename Io>
   void fields(Io &io) {
     io(htaccess);
     io(deadline_ms);
     io(slow_ms);
+    io(repairs);
+    io(status_path);
+    io(ping_path);
+    io(ping_response);
   }
 };
 

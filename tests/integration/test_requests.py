@@ -482,3 +482,61 @@ def test_vhost_lines_work(own_host, make_apache):
         assert dump(site, "/dump.php/info")["server"]["PATH_INFO"] == "/info"
     finally:
         apache.stop()
+
+
+@pytest.fixture
+def htaccess(host):
+    """htaccess(text) writes alice's .htaccess."""
+    file = host.paddock.tenants["alice"].docroot / ".htaccess"
+
+    def write(text):
+        file.write_text(text)
+        file.chmod(0o644)
+
+    yield write
+    file.unlink(missing_ok=True)
+
+
+def test_variables_survive_a_redirect_inside_apache(host, htaccess):
+    """Once renamed, and twice: RewriteRule in .htaccess starts over, and renames again."""
+    htaccess("RewriteEngine On\n"
+             "RewriteRule ^first$ second [E=APP_ENV:staging,E=HTTP_AUTHORIZATION:%{HTTP:Authorization}]\n"
+             "RewriteRule ^second$ dump.php [E=LATER:yes]\n")
+    server = dump(host.alice, "/first", headers={"Authorization": "Basic YTpi"})["server"]
+    assert (server["APP_ENV"], server["LATER"]) == ("staging", "yes")
+    assert (server["PHP_AUTH_USER"], server["PHP_AUTH_PW"]) == ("a", "b")
+    assert server["REQUEST_URI"] == "/first" and server["SCRIPT_NAME"] == "/dump.php"
+
+
+def test_an_error_document_in_php(host, htaccess):
+    htaccess("ErrorDocument 404 /dump.php?from=404\n")
+    answer = host.alice.post("/gone?x=1", b"a=1", headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert answer.status == 404
+    server = answer.json()["server"]
+    assert server["REDIRECT_STATUS"] == "404" and server["REDIRECT_URL"] == "/gone"
+    assert server["REQUEST_URI"] == "/gone?x=1" and server["QUERY_STRING"] == "from=404"
+    assert answer.json()["post"] == [] and "STATUS" not in server
+
+
+def test_status_and_ping_pages(own_host):
+    """As PHP-FPM's, and answered without a script; the web server has to send them here."""
+    from harness import fastcgi
+    host = own_host(plan={"status_path": "/status", "ping_path": "/ping", "ping_response": "here"})
+    socket_path = host.paddock.sockets()["alice"]
+
+    def page(path, query=""):
+        return fastcgi.fetch(socket_path, "/nowhere" + path, query=query, SCRIPT_NAME=path)
+
+    assert page("/ping").body == b"here"
+    assert page("/status").body.startswith(b"pool:                 alice\nprocess manager:      ondemand\n")
+    found = json.loads(page("/status", "json&full").body)
+    assert found["active processes"] == 1 and found["processes"][0]["request uri"] == "/status"
+    assert b"<active-processes>1</active-processes>" in page("/status", "xml").body
+    assert b"<th>slow requests</th><td>0</td>" in page("/status", "html").body
+    assert page("/status", "openmetrics").body.endswith(b"phpfpm_slow_requests 0\n# EOF\n")
+    # What a visitor chose cannot leave its place in the page.
+    evil = fastcgi.fetch(socket_path, "/x", query="html&full", SCRIPT_NAME="/status", REQUEST_URI="/<script>\"'&")
+    assert b"<script>" not in evil.body
+    assert json.loads(fastcgi.fetch(socket_path, "/x", query="json&full", SCRIPT_NAME="/status",
+                                    REQUEST_URI="/\"\\\x01").body)["processes"]
+    assert page("/other").stdout.startswith(b"Status: 404")
