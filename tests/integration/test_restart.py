@@ -8,6 +8,9 @@ import pytest
 from harness import machine, process
 from harness.service_manager import ServiceManager
 
+# test_recovery.py restarts paddockd in the VM as well; there every request takes its time.
+pytestmark = pytest.mark.no_vm
+
 
 class Load:
     """Requests all the time, by so many visitors a site; each outcome is kept."""
@@ -91,7 +94,6 @@ def test_restart(kept_host):
     assert kept_host.sockets() == before
 
 
-@pytest.mark.no_vm
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_supervisor_dies(kept_host, number):
     with visitors(kept_host) as load:
@@ -104,7 +106,6 @@ def test_supervisor_dies(kept_host, number):
     assert not load.failures(), f"{len(load.failures())} of {len(load.outcomes)}: {load.failures()[:10]}"
 
 
-@pytest.mark.no_vm
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_helpers_die(kept_host, number):
     with visitors(kept_host) as load:
@@ -118,7 +119,6 @@ def test_helpers_die(kept_host, number):
     assert not load.failures(), f"{len(load.failures())} of {len(load.outcomes)}: {load.failures()[:10]}"
 
 
-@pytest.mark.no_vm
 def test_what_waits_at_a_stop_is_served_by_the_next(kept_host):
     """Nobody serves while it is down; who connected then is answered once it is up."""
     kept_host.cli("stop", "alice", check=False)
@@ -135,7 +135,6 @@ def test_what_waits_at_a_stop_is_served_by_the_next(kept_host):
     assert answers == [200] * 5
 
 
-@pytest.mark.no_vm
 def test_reload_moves_the_store(kept_host):
     """A tenant that is taken out has no socket in the store any more, one that comes in has."""
     assert kept_host.apache.sites["alice"].get("/hello.php").status == 200
@@ -153,7 +152,6 @@ def test_reload_moves_the_store(kept_host):
     assert kept_host.keeper("alice") == keeper, "a tenant that has not changed notices nothing"
 
 
-@pytest.mark.no_vm
 def test_a_stored_socket_without_its_file_is_replaced(kept_host):
     path = kept_host.sockets()["alice"]
     assert kept_host.stop() == 0
