@@ -147,10 +147,10 @@ class Apache:
                              "Apache answers or has ended")
             if self.process.poll() is None:
                 return self
-            output = (self.directory / "apache-output.log").read_text(errors="replace")
-            self.process = None
+            output = "".join(file.read_text(errors="replace") for file in self._logs() if file.exists())
+            status, self.process = self.process.returncode, None
             if "Address already in use" not in output:
-                raise RuntimeError(f"Apache did not start:\n{output}")
+                raise RuntimeError(f"Apache did not start ({status}):\n{output}")
         raise RuntimeError("Apache found no free port in five attempts")
 
     def _sanitizer(self):
@@ -181,6 +181,9 @@ class Apache:
     def error_log(self):
         return (self.directory / "apache-error.log").read_text(errors="replace")
 
+    def _logs(self):
+        return [self.directory / name for name in ("apache-output.log", "apache-error.log")]
+
     def children(self):
         return process.children_of(self.process.pid)
 
@@ -196,5 +199,5 @@ class Apache:
                 self.process.kill()
                 self.process.wait()
             self.process = None
-        alarm = _ALARMS.search(self.error_log() + (self.directory / "apache-output.log").read_text(errors="replace"))
+        alarm = _ALARMS.search("".join(file.read_text(errors="replace") for file in self._logs()))
         assert not alarm, alarm[0]
