@@ -86,8 +86,8 @@ std::string syscall_name(int number) {
 
 Result<std::string> compile_filter(const SeccompProfile &profile, bool learning) {
   const std::string attempt = "compile the seccomp profile " + profile.name;
-  // What libseccomp asks the kernel when it is first used, valgrind answers with ENOSYS. The filter is compiled for
-  // kernels since 4.14 in any case; one that cannot take it says so when it is installed.
+  // What libseccomp asks the kernel when it is first used, valgrind answers with ENOSYS. The filter is
+  // compiled for kernels since 4.14 in any case; one that cannot take it says so when it is installed.
   if (::seccomp_api_get() < 3) ::seccomp_api_set(3);
   const Context context(::seccomp_init(learning ? SCMP_ACT_LOG : refusal(ENOSYS)));
   if (!context) return errno_error(attempt, ENOMEM);
