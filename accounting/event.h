@@ -28,6 +28,9 @@ enum class EventKind : std::uint8_t {
   kThaw,
   kThrottle,  // moved to another plan for a time
   kUnthrottle,
+  kLogin,        // into the dashboard
+  kLoginFailed,  // a token that is nobody's
+  kLink,         // a tenant's way into the dashboard was made
   kRuleFired,
   kCorruptHistory,  // history.db was damaged and has been moved aside
   kEventsLost,      // how many events found no room, neither on disk nor in memory

@@ -13,6 +13,8 @@
 #include "cli/shell.h"
 #include "cli/status.h"
 #include "cli/text.h"
+#include "cli/token.h"
+#include "cli/top.h"
 #include "cli/usage.h"
 #include "cli/vhost.h"
 
@@ -41,6 +43,8 @@ struct Arguments {
   cli::EventsOptions events;
   cli::ImportOptions import;
   cli::RulesOptions rules;
+  cli::TopOptions top;
+  std::string role = "admin";
 };
 
 class Commands {
@@ -164,6 +168,30 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
           [&] { return cli::learned_policy(session, arguments.tenant); }, policy)
       ->add_option("tenant", arguments.tenant, "The tenant")
       ->required();
+
+  CLI::App *top = commands.add("top", "Show who uses the machine now, live, and act on it",
+                               [&] { return cli::top(session, arguments.top); });
+  top->add_flag("--batch,-b", arguments.top.batch, "Print tables instead of drawing on the terminal");
+  top->add_option("--interval,-d", arguments.top.interval, "Seconds between two")
+      ->check(CLI::Range(0.2, 3600.0))
+      ->capture_default_str();
+  top->add_option("--count,-n", arguments.top.count, "With --batch or --json: so many, then end");
+  top->add_option("--sort", arguments.top.sort, "By what")
+      ->check(CLI::IsMember(std::vector<std::string>(cli::kTopOrders.begin(), cli::kTopOrders.end())))
+      ->capture_default_str();
+  top->add_option("--filter", arguments.top.filter, "Only tenants with this in their name");
+
+  commands
+      .add("link", "Make a way for a tenant into the dashboard, good for one time and a day",
+           [&] { return cli::link(session, arguments.tenant); })
+      ->add_option("tenant", arguments.tenant, "The tenant")
+      ->required();
+  commands
+      .add("token", "Make a new token for the dashboard, and void the old one",
+           [&] { return cli::token(session, arguments.role); })
+      ->add_option("role", arguments.role, "admin: to log in; metrics: for Prometheus")
+      ->check(CLI::IsMember({"admin", "metrics"}))
+      ->capture_default_str();
 
   CLI::App *vhost = commands.add("vhost", "Print the web server's lines for a tenant",
                                  [&] { return cli::vhost(session, arguments.vhost); });

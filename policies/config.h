@@ -178,6 +178,16 @@ struct Runtime {
       10'000};  // running requests may take so long when a sandbox is stopped
 };
 
+// The dashboard, and /metrics.
+struct Dashboard {
+  std::string listen;  // "127.0.0.1:9180"; empty: there is none
+  std::string user = "paddock-dashboard";
+  uid_t uid = 0;  // 0: there is no dashboard
+  gid_t gid = 0;
+  std::string public_url;  // where browsers find it, if not at listen: "https://example.org/paddock"
+  std::string token_file;  // hashes of the tokens that may log in; empty: state_dir/dashboard.tokens
+};
+
 struct Config {
   std::string file;                // the main one
   std::vector<std::string> files;  // all that were read, the main one first
@@ -185,6 +195,7 @@ struct Config {
   std::string apache_user = "www-data";
   uid_t apache_uid = 0;
   gid_t apache_gid = 0;
+  Dashboard dashboard;
   std::map<std::string, Plan> plans;  // "default" always exists
   std::map<std::string, Tenant> tenants;
   std::map<std::string, RuleEntry> rules;

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "base/log.h"
+#include "policies/dashboard_section.h"
 #include "policies/plan_section.h"
 #include "policies/rule_section.h"
 #include "policies/runtime_section.h"
@@ -88,6 +89,7 @@ class Loader {
     const auto includes = root.texts("include");
     read_part(main, root, "runtime", [&](Section &part) { read_runtime(part, machine_, config_.runtime); });
     read_part(main, root, "apache", [&](Section &part) { read_apache(part, machine_, config_); });
+    read_part(main, root, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
     root.table("plan");
     root.table("tenant");
     root.table("rule");
@@ -138,7 +140,7 @@ class Loader {
       top.table("plan");
       top.table("tenant");
       top.table("rule");
-      for (const char *key : {"include", "runtime", "apache"})
+      for (const char *key : {"include", "runtime", "apache", "dashboard"})
         if (top.find(key) != nullptr)
           top.fail(key, "only the main file may have this", "[plan.NAME], [tenant.NAME] or [rule.NAME]");
       reject_unknown(top, file);
@@ -150,8 +152,8 @@ class Loader {
   static void reject_unknown(Section &top, const File &file) {
     for (const auto &entry : file.root) {
       static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
-      static const std::set<std::string_view> kReported = {"plan",    "tenant",  "rule",
-                                                           "include", "runtime", "apache"};
+      static const std::set<std::string_view> kReported = {"plan",    "tenant", "rule",     "include",
+                                                           "runtime", "apache", "dashboard"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
       top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);

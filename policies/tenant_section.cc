@@ -14,6 +14,8 @@ std::string forbidden_account(const Account &account, const Config &config) {
     return "is the web server's own user, which can reach every tenant's socket";
   if (account.uid == config.runtime.gateway_uid)
     return "is the gateway's user, which holds every tenant's socket";
+  if (account.uid == config.dashboard.uid)
+    return "is the dashboard's user, which sees every tenant's figures";
   return {};
 }
 

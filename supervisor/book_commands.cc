@@ -269,8 +269,13 @@ Answer::Next next_samples(Supervisor &supervisor, const Peer &peer, const Reques
 Access access_to(Supervisor &supervisor, const Peer &peer, const Request &request) {
   const Tenant *const tenant = request.tenant.empty() ? nullptr : supervisor.find(request.tenant);
   const auto tenant_uid = tenant != nullptr ? std::optional(tenant->settings().uid) : std::nullopt;
-  return control::access_of(request, {peer.uid, peer.groups}, supervisor.config().runtime.admin_gid,
-                            tenant_uid);
+  const auto &dashboard = supervisor.config().dashboard;
+  control::Caller caller{peer.uid, peer.groups};
+  caller.dashboard = dashboard.uid != 0 && peer.uid == dashboard.uid;
+  // Others need none, and it proves nothing about them.
+  if (caller.dashboard && !request.token.empty() && request.command != control::Command::kLogin)
+    caller.admin_token = supervisor.logins().is_admin(dashboard.token_file, request.token);
+  return control::access_of(request, caller, supervisor.config().runtime.admin_gid, tenant_uid);
 }
 
 bool is_in_the_books(Supervisor &supervisor, const Request &request) {

@@ -168,6 +168,33 @@ std::string doctor(const Supervisor &supervisor) {
   return control::ok_reply(doctor);
 }
 
+// Whose the token is, and that somebody asked.
+std::string login(Supervisor &supervisor, const Request &request) {
+  const std::string from = request.from.empty() ? "dashboard" : "dashboard, " + request.from;
+  const auto who = supervisor.logins().who(supervisor.config().dashboard.token_file, request.token);
+  if (!who) return control::error_reply(ErrorCode::kFailed, who.error().message());
+  if (!*who) {
+    supervisor.accountant().note(accounting::EventKind::kLoginFailed, {}, from, "an unknown token");
+    return control::error_reply(ErrorCode::kNotPermitted, "the token is nobody's, or was used up");
+  }
+  // Prometheus comes every few seconds.
+  if ((*who)->role != kMetricsRole)
+    supervisor.accountant().note(accounting::EventKind::kLogin, (*who)->tenant, from, (*who)->role);
+  return control::ok_reply(**who);
+}
+
+std::string link(Supervisor &supervisor, const Peer &peer, const Request &request) {
+  const auto &dashboard = supervisor.config().dashboard;
+  if (dashboard.listen.empty())
+    return control::error_reply(ErrorCode::kWrongState, "there is no dashboard: dashboard.listen is empty");
+  const auto made = supervisor.logins().make_link(request.tenant);
+  if (!made) return control::error_reply(ErrorCode::kFailed, made.error().message());
+  supervisor.accountant().note(accounting::EventKind::kLink, request.tenant,
+                               "uid " + std::to_string(peer.uid), {});
+  const std::string base = dashboard.public_url.empty() ? "http://" + dashboard.listen : dashboard.public_url;
+  return control::ok_reply(control::Link{base + "/#link=" + made->code, made->valid_until});
+}
+
 }  // namespace
 
 Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::string &line) {
@@ -184,14 +211,18 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
   if (!request->tenant.empty() && tenant == nullptr && !is_in_the_books(supervisor, *request))
     return refuse(ErrorCode::kUnknownTenant, "no tenant " + log::quoted(request->tenant));
 
+  const std::string actor =
+      request->token.empty()
+          ? "uid " + std::to_string(peer.uid)
+          : "admin by dashboard" +
+                (request->from.empty() ? std::string() : ", " + log::quoted(request->from, 64));
   for (const auto &[command, act, event] : kTenantCommands) {
     if (command != request->command) continue;
     // Before it is done, so that the snapshot shows what the tenant was doing.
     if (event)
-      supervisor.accountant().note(*event, tenant->settings().name, "uid " + std::to_string(peer.uid),
+      supervisor.accountant().note(*event, tenant->settings().name, actor,
                                    request->plan.empty() ? request->reason : "to " + request->plan);
-    log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by uid " +
-              std::to_string(peer.uid) +
+    log::info(std::string(control::name_of(command)) + " " + tenant->settings().name + " by " + actor +
               (request->reason.empty() ? std::string() : ": " + log::quoted(request->reason)));
     std::string reply = act(*tenant, *request);
     if (command == Command::kKill || (command == Command::kBlock && tenant->block_in_force() != nullptr))
@@ -205,6 +236,10 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
       return {sockets(supervisor, *request)};
     case Command::kReload:
       return {reload(supervisor)};
+    case Command::kLink:
+      return {link(supervisor, peer, *request)};
+    case Command::kLogin:
+      return {login(supervisor, *request)};
     case Command::kDoctor:
       return {doctor(supervisor)};
     case Command::kUsage:

@@ -60,6 +60,12 @@ void HelperProgram::went_down(const std::string &why) {
   });
 }
 
+void HelperProgram::kill() {
+  stop();
+  if (!watch_) return;
+  if (const auto killed = watch_->child().signal(SIGKILL); !killed) log::warning(killed.error().message());
+}
+
 void HelperProgram::stop() {
   stopping_ = true;
   restart_timer_.cancel();

@@ -32,6 +32,8 @@ class HelperProgram {
   void start();
   // Closes its link (which is how our programs are told to end) and does not start it again.
   void stop();
+  // The same for one that holds nothing and may hang: SIGKILL.
+  void kill();
   // The link to it; null while it is down.
   [[nodiscard]] Link *link() const { return link_.get(); }
   [[nodiscard]] bool running() const { return watch_ != nullptr; }

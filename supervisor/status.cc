@@ -94,6 +94,7 @@ control::HostStatus host_status(const Supervisor &supervisor) {
   status.pid = ::getpid();
   status.gateway_pid = supervisor.gateway().program().pid();
   status.zygote_pid = supervisor.zygote().program().pid();
+  if (supervisor.dashboard() != nullptr) status.dashboard_pid = supervisor.dashboard()->pid();
   status.php_version = supervisor.zygote().php_version();
   status.cgroup = supervisor.hierarchy().base_path();
   status.hierarchy = supervisor.hierarchy().host().hybrid ? "hybrid" : "unified";

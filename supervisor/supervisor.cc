@@ -93,6 +93,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
                                    [self = self.get()](const Peer &peer, const std::string &line) {
                                      return answer_command(*self, peer, line);
                                    }));
+  self->start_dashboard(program_dir);
   return self;
 }
 
@@ -189,6 +190,41 @@ Result<void> Supervisor::prepare_sockets() {
   for (const auto &[name, fd] : manager_.stored())
     if (config_->tenants.contains(name)) kept.insert(file_of(name).filename().string());
   return prepare_socket_directory(file_of("any").parent_path().string(), config_->apache_gid, kept);
+}
+
+// What it may take at most, whatever its clients do.
+constexpr cgroups::Limits kDashboardLimits{.cpu_percent = 100,
+                                           .cpu_weight = 20,
+                                           .memory_high = {},
+                                           .memory_max = 256ULL << 20,
+                                           .swap_max = 0,
+                                           .pids_max = 16,
+                                           .io_weight = {},
+                                           .io = {}};
+
+void Supervisor::start_dashboard(const std::string &program_dir) {
+  const auto &settings = config_->dashboard;
+  if (settings.listen.empty()) return;
+  if (const auto limited = hierarchy_.dashboard().set_limits(kDashboardLimits); !limited)
+    log::warning(limited.error().message());
+  SpawnOptions options;
+  options.arguments = {program_dir + "/paddock-dashboard",
+                       "--link-fd",
+                       std::to_string(HelperProgram::kLinkFd),
+                       "--control",
+                       policies::control_socket_path(runtime_),
+                       "--listen",
+                       settings.listen,
+                       "--public-url",
+                       settings.public_url};
+  options.environment = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"};
+  options.uid = settings.uid;
+  options.gid = settings.gid;
+  options.cgroup = hierarchy_.dashboard().directory();
+  dashboard_ = std::make_unique<HelperProgram>(
+      io_, "paddock-dashboard", std::move(options),
+      HelperProgram::Callbacks{.on_packet = [](Packet &) {}, .on_down = [] {}});
+  dashboard_->start();
 }
 
 Result<void> Supervisor::add_tenant(const std::string &name) {
@@ -374,6 +410,7 @@ void Supervisor::begin_stop() {
   log::info(hand_over_ ? "stopping; running requests are left to finish" : "stopping");
   manager_.stopping();
   control_->stop();
+  if (dashboard_) dashboard_->kill();
   for (const auto &[name, tenant] : tenants_) tenant->retire();
   finish_stop_when_quiet();
 }
@@ -386,7 +423,8 @@ void Supervisor::finish_stop_when_quiet() {
   if (all_quiet || hand_over_) {
     gateway_->stop();
     zygote_->stop();
-    if (!gateway_->program().running() && !zygote_->program().running()) {
+    if (!gateway_->program().running() && !zygote_->program().running() &&
+        !(dashboard_ && dashboard_->running())) {
       leave();
       return;
     }

@@ -19,6 +19,7 @@
 #include "supervisor/block_list.h"
 #include "supervisor/enforcer.h"
 #include "supervisor/gateway.h"
+#include "supervisor/logins.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
 #include "supervisor/zygote.h"
@@ -51,6 +52,9 @@ class Supervisor {
   [[nodiscard]] const cgroups::Hierarchy &hierarchy() const { return hierarchy_; }
   [[nodiscard]] const Gateway &gateway() const { return *gateway_; }
   [[nodiscard]] const Zygote &zygote() const { return *zygote_; }
+  // Null: the config names none.
+  [[nodiscard]] const HelperProgram *dashboard() const { return dashboard_.get(); }
+  [[nodiscard]] Logins &logins() { return logins_; }
   [[nodiscard]] Accountant &accountant() { return accountant_; }
   [[nodiscard]] std::chrono::system_clock::time_point started_at() const { return started_at_; }
 
@@ -58,6 +62,7 @@ class Supervisor {
   Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, BlockList throttles,
              UniqueFd lock, const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over);
 
+  void start_dashboard(const std::string &program_dir);
   Result<void> start_programs(const std::string &program_dir);
   [[nodiscard]] Result<void> prepare_sockets();
   Result<void> add_tenant(const std::string &name);
@@ -98,6 +103,8 @@ class Supervisor {
   UniqueFd spool_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Zygote> zygote_;
+  std::unique_ptr<HelperProgram> dashboard_;
+  Logins logins_;
   std::unique_ptr<Services> services_;
   std::vector<LeftOver> left_overs_;
   Tenants tenants_;

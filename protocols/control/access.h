@@ -15,6 +15,8 @@ namespace paddock::control {
 struct Caller {
   uid_t uid = 0;
   std::vector<gid_t> groups;  // the primary one included
+  bool dashboard = false;     // its user is the dashboard's
+  bool admin_token = false;   // the request holds a token that the supervisor has found to be an admin's
 };
 
 enum class Access : std::uint8_t {

@@ -24,7 +24,12 @@ TEST_CASE("every command survives the way there") {
     CHECK(command_of(name_of(request.command)) == request.command);
     const bool alone = request.command == Command::kReload || request.command == Command::kDoctor ||
                        request.command == Command::kVersion;
-    if (!alone) request.tenant = "alice";
+    if (request.command == Command::kLogin) {
+      request.token = "secret";
+      request.from = "127.0.0.1";
+    } else if (!alone) {
+      request.tenant = "alice";
+    }
     if (request.command == Command::kBlock) {
       request.reason = "spam \"\n\xf0\x9f\x98\x80";
       request.until = 1'900'000'000;
@@ -39,6 +44,8 @@ TEST_CASE("every command survives the way there") {
     CHECK(back->tenant == request.tenant);
     CHECK(back->reason == request.reason);
     CHECK(back->until == request.until);
+    CHECK(back->token == request.token);
+    CHECK(back->from == request.from);
   }
   CHECK(names.size() == static_cast<std::size_t>(Command::kVersion) + 1);
   CHECK(parse_request(R"({"v":1,"command":"status"})")->tenant.empty());
@@ -267,6 +274,27 @@ TEST_CASE("who may what") {
     // No tenant named.
     CHECK(access_of({request.command, "", "", {}}, alice, 50, std::nullopt) == own);
   }
+}
+
+TEST_CASE("the dashboard sees all, and acts with an admin's token only") {
+  Caller dashboard{990, {990}};
+  dashboard.dashboard = true;
+  const auto may = [&](Command command) {
+    return access_of({command, "alice", "", {}}, dashboard, 990, 1001);
+  };
+  for (const Command shows :
+       {Command::kStatus, Command::kUsage, Command::kEvents, Command::kSamples, Command::kLogin})
+    CHECK(may(shows) == Access::kAll);
+  const std::array actions = {Command::kStart,  Command::kStop, Command::kRestart, Command::kKill,
+                              Command::kFreeze, Command::kThaw, Command::kBlock,   Command::kUnblock};
+  for (const Command acts : actions) CHECK(may(acts) == Access::kDenied);
+  // Being in the admin group as well, by whose mistake ever, gives it no more.
+  for (const Command other : {Command::kSockets, Command::kReload, Command::kLink})
+    CHECK(may(other) == Access::kDenied);
+  dashboard.admin_token = true;
+  for (const Command acts : actions) CHECK(may(acts) == Access::kAll);
+  for (const Command other : {Command::kSockets, Command::kReload, Command::kLink})
+    CHECK(may(other) == Access::kDenied);
 }
 
 namespace {

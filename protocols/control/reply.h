@@ -10,6 +10,7 @@
 #include "protocols/control/failure.h"
 #include "protocols/control/result.h"
 #include "protocols/control/rule_result.h"
+#include "protocols/control/top_result.h"
 #include "protocols/control/usage_result.h"
 
 namespace paddock::control {

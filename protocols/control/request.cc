@@ -26,6 +26,9 @@ enum Takes : unsigned {
   kFollow = 1U << 10,
   kPeriod = 1U << 11,
   kPlan = 1U << 12,
+  kToken = 1U << 13,
+  kNeedsToken = 1U << 14,
+  kFrom = 1U << 15,
 };
 
 struct Row {
@@ -35,24 +38,27 @@ struct Row {
 
 // In the order of Command.
 constexpr unsigned kOneTenant = kTenant | kNeedsTenant;
-constexpr std::array<Row, 18> kRows{{
+constexpr unsigned kAction = kOneTenant | kToken | kFrom;
+constexpr std::array<Row, 20> kRows{{
     {"status", kTenant},
     {"sockets", kTenant},
-    {"start", kOneTenant},
-    {"stop", kOneTenant},
-    {"restart", kOneTenant},
-    {"kill", kOneTenant},
-    {"freeze", kOneTenant},
-    {"thaw", kOneTenant},
-    {"block", kOneTenant | kReason | kNeedsReason | kUntil},
-    {"unblock", kOneTenant},
-    {"throttle", kOneTenant | kPlan | kUntil},
-    {"unthrottle", kOneTenant},
+    {"start", kAction},
+    {"stop", kAction},
+    {"restart", kAction},
+    {"kill", kAction},
+    {"freeze", kAction},
+    {"thaw", kAction},
+    {"block", kAction | kReason | kNeedsReason | kUntil},
+    {"unblock", kAction},
+    {"throttle", kAction | kPlan | kUntil},
+    {"unthrottle", kAction},
     {"reload", kNothing},
     {"doctor", kNothing},
     {"usage", kTenant | kSince | kTop | kStep | kLimit},
     {"events", kTenant | kSince | kLimit | kAfter | kFollow},
     {"samples", kTenant | kPeriod},
+    {"link", kOneTenant},
+    {"login", kToken | kNeedsToken | kFrom},
     {"version", kNothing},
 }};
 static_assert(kRows.size() == static_cast<std::size_t>(Command::kVersion) + 1);
@@ -108,7 +114,7 @@ struct Member {
   unsigned bit;
   Result<void> (*read)(std::string_view key, const boost::json::value &value, Request &request);
 };
-constexpr std::array<Member, 11> kMembers{{
+constexpr std::array<Member, 13> kMembers{{
     {"tenant", kTenant,
      [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
        PADDOCK_TRY(request.tenant, text(key, value, kTenantLimit));
@@ -122,6 +128,16 @@ constexpr std::array<Member, 11> kMembers{{
     {"reason", kReason,
      [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
        PADDOCK_TRY(request.reason, text(key, value, kReasonLimit));
+       return {};
+     }},
+    {"token", kToken,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.token, text(key, value, kTokenLimit));
+       return {};
+     }},
+    {"from", kFrom,
+     [](std::string_view key, const boost::json::value &value, Request &request) -> Result<void> {
+       PADDOCK_TRY(request.from, text(key, value, kFromLimit));
        return {};
      }},
     {"until", kUntil,
@@ -216,6 +232,7 @@ Result<Request> parse_request(std::string_view line) {
     return Error{std::string(name_of(request.command)) + " needs a tenant"};
   if (request.reason.empty() && (what & kNeedsReason) != 0) return Error{"block needs a reason"};
   if (request.plan.empty() && (what & kPlan) != 0) return Error{"throttle needs a plan"};
+  if (request.token.empty() && (what & kNeedsToken) != 0) return Error{"login needs a token"};
   if (request.command == Command::kUsage && !request.tenant.empty() && (request.top || request.limit))
     return Error{"usage takes top and limit only where no tenant is named"};
   if (request.command == Command::kUsage && request.tenant.empty() && request.step)
@@ -238,6 +255,8 @@ std::string to_json(const Request &request) {
   if (request.after) object["after"] = *request.after;
   if (request.follow) object["follow"] = true;
   if (request.period_ms) object["period_ms"] = *request.period_ms;
+  if (!request.token.empty()) object["token"] = to_utf8(request.token);
+  if (!request.from.empty()) object["from"] = to_utf8(request.from);
   return boost::json::serialize(object);
 }
 

@@ -27,9 +27,15 @@
 // events     tenant, or none for all; since, after (an event's id), limit; follow
 //                                                   Events     admins; a tenant's user for its own
 // samples    tenant, or none for all; period_ms     Samples    admins; a tenant's user for its own
+// link       tenant                                 Link       admins
+// login      token, from                            Login      the dashboard
 // reload                                            Reloaded   admins
 // doctor                                            Doctor     admins
 // version                                           Version    everybody
+//
+// The dashboard's user (paddock.toml: dashboard.user) may ask for all that shows something. What start to
+// unblock do, it may only with `token`, an admin's, which the supervisor checks: so that a dashboard that has
+// been broken into can look, and not act. These commands also take `from`, for the books: who asked it.
 //
 // A request with a member that its command does not take is refused: what the client meant by it would not
 // happen. A client ignores members of a result that it does not know.
@@ -72,6 +78,8 @@ enum class Command : std::uint8_t {
   kUsage,
   kEvents,
   kSamples,
+  kLink,
+  kLogin,
   kVersion,
 };
 
@@ -87,6 +95,8 @@ inline constexpr std::array<std::string_view, 6> kFigures = {"cpu",      "memory
 enum class Step : std::uint8_t { kMinute, kHour, kDay };
 inline constexpr std::array<std::string_view, 3> kSteps = {"minute", "hour", "day"};
 
+inline constexpr std::size_t kTokenLimit = 256;      // bytes of Request::token
+inline constexpr std::size_t kFromLimit = 128;       // bytes of Request::from
 inline constexpr std::uint32_t kMaxListed = 10'000;  // Request::limit
 inline constexpr std::uint32_t kLeastPeriodMs = 500;
 inline constexpr std::uint32_t kMostPeriodMs = 60'000;
@@ -104,6 +114,8 @@ struct Request {
   bool follow = false;                     // and those to come
   std::optional<std::uint32_t> period_ms;  // of samples
   std::string plan;                        // to throttle to
+  std::string token;                       // an admin's, or of a link; secret
+  std::string from;                        // for whom the dashboard asks: an address
 };
 
 // A line with or without its newline. The error's text says what is wrong with it, for the client to read;

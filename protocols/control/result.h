@@ -127,6 +127,7 @@ struct HostStatus {
   std::int32_t pid = 0;
   std::int32_t gateway_pid = 0;  // 0: not running now
   std::int32_t zygote_pid = 0;
+  std::int32_t dashboard_pid = 0;                // 0: not running, or there is none
   std::string php_version;                       // empty: the zygote has not said yet
   std::string cgroup;                            // below the cgroup2 mount
   std::string hierarchy;                         // "unified": pure cgroup v2; "hybrid": v1 beside it
@@ -140,6 +141,7 @@ struct HostStatus {
     io("pid", pid);
     io("gateway_pid", gateway_pid);
     io("zygote_pid", zygote_pid);
+    io("dashboard_pid", dashboard_pid);
     io("php_version", php_version);
     io("cgroup", cgroup);
     io("hierarchy", hierarchy);
@@ -200,6 +202,42 @@ inline constexpr std::array<std::string_view, 3> kFindingSeverities = {"ok", "wa
 [[nodiscard]] constexpr std::string_view name_of(FindingSeverity severity) {
   return kFindingSeverities[static_cast<std::size_t>(severity)];
 }
+
+// A way for a tenant into the dashboard that works once.
+struct Link {
+  std::string url;               // holds the secret, behind a '#', so that no log gets it
+  std::int64_t valid_until = 0;  // seconds since the epoch
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("url", url);
+    io("valid_until", valid_until);
+  }
+};
+
+// Whose a token is. One of a link is used up by this.
+struct Login {
+  std::string role;    // "admin"; "metrics": may read /metrics; "tenant": may see the one below
+  std::string tenant;  // of a link
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("role", role);
+    io("tenant", tenant);
+  }
+};
+
+// What `paddock token --json` prints.
+struct Token {
+  std::string role;
+  std::string token;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("role", role);
+    io("token", token);
+  }
+};
 
 // Something that `doctor`, `check` or a reload looked at.
 struct Finding {
