@@ -9,6 +9,7 @@ run=/run/paddock-demo
 config=$base/paddock.toml
 accounts=(paddock-alice paddock-wiki)
 gateway_account=paddock-demo-gateway
+dashboard_account=paddock-demo-dash
 
 say() { printf '%s\n' "$*"; }
 

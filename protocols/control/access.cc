@@ -17,6 +17,8 @@ Access access_of(const Request &request, const Caller &caller, std::optional<gid
       case Command::kThaw:
       case Command::kBlock:
       case Command::kUnblock:
+      case Command::kThrottle:
+      case Command::kUnthrottle:
         return caller.admin_token ? Access::kAll : Access::kDenied;
       case Command::kStatus:
       case Command::kUsage:

@@ -30,7 +30,7 @@ keep_off_boot() {
   [[ -d /run/systemd/system ]] || return 0
   for package in "$@"; do
     case $package in
-      php*-fpm) systemctl disable --quiet "$package" ;;
+      php*-fpm | prometheus) systemctl disable --quiet "$package" ;;
     esac
   done
 }
@@ -48,6 +48,8 @@ install_packages() (
 # ensure_packages PURPOSE...
 ensure_packages() {
   local missing
+  # Node that comes from elsewhere brings its npm, and Debian's would not go beside it.
+  [[ " $* " != *' build '* ]] || command -v npm >/dev/null || set -- "$@" frontend
   mapfile -t missing < <(missing_packages "${@/%/.txt}")
   ((${#missing[@]} > 0)) || return 0
   echo "missing packages: ${missing[*]}"

@@ -18,7 +18,7 @@ from harness.paddock import Paddock
 def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the integration tests start paddockd and make accounts: run them as root")
-    for program in ("paddockd", "paddock-gateway", "paddock-php", "paddock"):
+    for program in ("paddockd", "paddock-gateway", "paddock-php", "paddock-dashboard", "paddock"):
         if not os.access(machine.BIN / program, os.X_OK):
             raise pytest.UsageError(f"{machine.BIN / program} is missing: ./dev build makes it, "
                                     "PADDOCK_BIN names another directory")
@@ -169,8 +169,10 @@ class Host:
         self.bob = apache.sites["bob"]
 
 
-def _host(make_paddock, make_apache, apache=None, **options):
+def _host(make_paddock, make_apache, apache=None, dashboard=False, **options):
     paddock = make_paddock(**options)
+    if dashboard:
+        paddock.with_dashboard()
     for name in ("alice", "bob"):
         paddock.add_tenant(name)
     paddock.start()
@@ -195,6 +197,13 @@ def module_host(accounts, nothing_left_by_the_module):
     with _instances(accounts) as paddocks, _apaches() as apaches:
         yield _host(paddocks, apaches, apache={"module": True, "main": "LoadModule actions_module "
                                                          f"{apache_.MODULES}/mod_actions.so\n"})
+
+
+@pytest.fixture(scope="module")
+def dashboard_host(accounts, nothing_left_by_the_module):
+    """As `host`, with a dashboard."""
+    with _instances(accounts) as paddocks, _apaches() as apaches:
+        yield _host(paddocks, apaches, dashboard=True)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import subprocess
 
 from . import machine, process
 
+DASHBOARD_ACCOUNT = 8  # beyond those of tenants
 SITE = pathlib.Path(__file__).resolve().parents[1] / "site"
 # What a program under sanitizers reports, and what no test provokes on purpose.
 # What differs from one descriptor to the next of a kind: inode numbers, mkstemp(3)'s six characters, other numbers.
@@ -100,6 +101,7 @@ class Paddock:
             "stop_patience": "5s",
             **(runtime or {}),
         }
+        self.dashboard = {}  # [dashboard]; with_dashboard() fills it
         self.tenants = {}
         self.supervisor = None  # subprocess.Popen
         self.manager = None  # a ServiceManager that starts it, and holds its sockets over restarts
@@ -121,8 +123,14 @@ class Paddock:
     def write_config(self):
         tenants = {tenant.name: {"user": tenant.account.pw_name, "home": str(tenant.home), **tenant.options}
                    for tenant in self.tenants.values()}
-        self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data"}, "plan": self.plans,
-                                      "tenant": tenants}))
+        self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data"},
+                                      "dashboard": self.dashboard, "plan": self.plans, "tenant": tenants}))
+
+    def with_dashboard(self, **options):
+        """Before start(): a dashboard at self.dashboard["listen"], by an account of its own."""
+        self.dashboard = {"listen": f"127.0.0.1:{machine.free_port()}",
+                          "user": self.accounts.get(DASHBOARD_ACCOUNT).pw_name, **options}
+        return self
 
     # --- its life
 
@@ -296,10 +304,19 @@ class Paddock:
     def _zombies(self):
         return [pid for pid in process.children_of(self.supervisor.pid) if process.state(pid) == "Z"]
 
+    def _control_connections(self):
+        """Paddockd's ends of what is connected to its control socket: a dashboard's come and go as it pleases."""
+        path = str(self.directory / "run/control.sock")
+        with open("/proc/net/unix") as lines:
+            return {f"socket:[{fields[6]}]" for fields in map(str.split, lines) if fields[7:] == [path]
+                    and fields[5] == "03"} if self.dashboard else set()
+
     def _leaked_files(self, name, pid):
         """Compares counts of what descriptors are, since inode numbers differ from one time to the next."""
         def kinds():
-            return collections.Counter(_KIND.sub("#", link) for link in process.open_files(pid).values())
+            visits = self._control_connections()
+            return collections.Counter(_KIND.sub("#", link) for link in process.open_files(pid).values()
+                                       if link not in visits)
 
         known = self._settled_files.setdefault(name, kinds())
         try:
