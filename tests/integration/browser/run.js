@@ -261,6 +261,8 @@ const scenarios = {
       return Math.round(times.sort((a, b) => a - b)[30]);
     });
     await page.getByRole('link', { name: 't0999' }).waitFor();
+    await page.waitForTimeout(5000); // two refreshes
+    found.stayed = await page.evaluate(() => document.querySelector('.scroller').scrollTop > 30_000);
     await shot(page, 'tenants-1000');
     await page.getByRole('searchbox').fill('t0500');
     await page.getByRole('link', { name: 't0500' }).waitFor();

@@ -54,7 +54,7 @@ export function tenantsView(model: Model): View {
   const table = h(
     'table',
     { class: 'tenants' },
-    h('thead', {}, h('tr', {}, ...headers.map(({ cell }) => cell), h('th', { scope: 'col', class: 'spark' }, 'CPU, last minutes'))),
+    h('thead', {}, h('tr', {}, ...headers.map(({ cell }) => cell), h('th', { scope: 'col', class: 'spark' }, 'Recent CPU'))),
     body,
   );
   const scroller = h('div', { class: 'scroller', tabindex: 0, role: 'region', 'aria-label': 'Tenants' }, table);
