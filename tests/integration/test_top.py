@@ -79,10 +79,16 @@ class Top:
         self.before = termios.tcgetattr(slave)
         self.process = subprocess.Popen(
             [machine.BIN / "paddock", "--config", paddock.config, "top", "--interval", "0.5", *arguments],
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=process.end_with_parent)
+            stdin=slave, stdout=slave, stderr=slave, start_new_session=True, preexec_fn=self._own_terminal)
         self.slave = slave
         self.screen = Screen(COLUMNS, LINES)
         self.rest = ""
+
+    @staticmethod
+    def _own_terminal():
+        """So that Ctrl-C there is a signal."""
+        process.end_with_parent()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     def read(self, seconds=0.1):
         ready, _, _ = select.select([self.master], [], [], seconds)
@@ -102,7 +108,9 @@ class Top:
 
     def end(self, keys="q"):
         self.press(keys)
+        end = time.monotonic() + machine.patience(15)
         while self.process.poll() is None:
+            assert time.monotonic() < end, f"it does not end:\n{self.screen.text()}"
             self.read()
         while select.select([self.master], [], [], 0)[0]:
             self.read()
@@ -207,7 +215,7 @@ def test_actions_ask_first(host, top):
     view.until(r"^kill alice: done")
     assert not host.paddock.sandbox("alice")
     view.press("b")
-    view.until(r"^Block alice, because: ")
+    view.until(r"^Block alice, because:")
     view.press("too much\r")
     view.until(r"^Block alice\? y/n")
     view.press("y")
