@@ -97,7 +97,7 @@ TEST_CASE("top: at 80 columns every figure is there") {
     INFO(title);
     CHECK(text.find(title) != std::string::npos);
   }
-  CHECK(text.find("alice                 running        100") != std::string::npos);
+  CHECK(text.find("alice                 running       100") != std::string::npos);
 }
 
 TEST_CASE("top: what a tenant wrote drives no terminal") {
