@@ -93,7 +93,7 @@ def cgroup_removed(paddock, tenant):
 
 @contextlib.contextmanager
 def account_deleted(paddock, tenant):
-    """Its account goes while its sandbox runs, and comes back with the same uid."""
+    """Its account goes while its sandbox runs, and comes back with the same ids, which the tests after this one rely on."""
     account = paddock.tenants[tenant].account
     with accounts_._account_files_locked():
         subprocess.run(["userdel", account.pw_name], check=True)
@@ -101,7 +101,8 @@ def account_deleted(paddock, tenant):
         yield
     finally:
         with accounts_._account_files_locked():
-            subprocess.run(["useradd", "--no-create-home", "--user-group", "--home-dir", "/nonexistent", "--shell",
+            subprocess.run(["groupadd", "--gid", str(account.pw_gid), account.pw_name], check=True)
+            subprocess.run(["useradd", "--no-create-home", "--gid", account.pw_name, "--home-dir", "/nonexistent", "--shell",
                             "/usr/sbin/nologin", "--uid", str(account.pw_uid), account.pw_name], check=True)
 
 
