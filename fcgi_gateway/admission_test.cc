@@ -25,6 +25,10 @@ class FullSandbox {
     message.workers = kWorkers;
     message.queue = kQueue;
     message.queue_time_ms = queue_time_ms_;
+    // Who has connected and not yet sent counts as slow for that moment.
+    message.slow_clients = 8;
+    message.receive_time_ms = 10'000;
+    message.body_bytes = 1 << 20;
     message.retry_after_s = 7;
     message.page = "<p>Full.</p>";
     sandbox = gateway.lease(message);

@@ -164,7 +164,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
          plan.requests_per_worker);
   narrow(section.integer("queue", 0, kMaxQueue), plan.queue);
   if (const auto wait = section.duration("queue_time", milliseconds(0), hours(1))) plan.queue_time = *wait;
-  narrow(section.integer("slow_clients", 0, kMaxQueue), plan.slow_clients);
+  narrow(section.integer("slow_clients", 1, kMaxQueue), plan.slow_clients);
   if (const auto time = section.duration("receive_time", milliseconds(1), hours(1)))
     plan.receive_time = *time;
   narrow(section.bytes("body", 0, kMostBytes), plan.body_bytes);
