@@ -164,7 +164,9 @@ def test_live_samples(host):
     host.alice.get("/hello.php").ok()
     with Stream(host.paddock, command="samples", tenant="alice", period_ms=500) as stream:
         def sample():
-            (tenant,) = stream.next()["result"]["tenants"]
+            while not (tenants := stream.next()["result"]["tenants"]):  # not sampled yet
+                pass
+            (tenant,) = tenants
             return tenant
         first = sample()
         assert first["tenant"] == "alice" and first["workers"] >= 1

@@ -93,10 +93,12 @@ def ini(host, directives):
 
 
 def test_php_value_from_the_web_server_holds_for_one_request(host):
-    plain = ini(host, "")
-    set_ = ini(host, 'SetEnv PHP_VALUE "precision=7"\n')
+    for _ in range(20):  # until all three came to the same worker
+        plain, set_, after = ini(host, ""), ini(host, 'SetEnv PHP_VALUE "precision=7"\n'), ini(host, "")
+        if plain[0] == set_[0] == after[0]:
+            break
     assert set_ == [plain[0], "7", plain[2]]
-    assert ini(host, "") == plain
+    assert after == plain
 
 
 def test_several_php_values(host):
@@ -110,7 +112,7 @@ def test_several_php_values(host):
 
 def test_php_admin_value_from_a_neighbour_is_not_honoured(host):
     plain = ini(host, "")
-    assert ini(host, 'SetEnv PHP_ADMIN_VALUE "memory_limit=1234M"\n') == plain
+    assert ini(host, 'SetEnv PHP_ADMIN_VALUE "memory_limit=1234M"\n')[1:] == plain[1:]
 
 
 def test_the_plans_admin_value_wins(own_host):

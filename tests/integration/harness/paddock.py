@@ -225,9 +225,11 @@ class Paddock:
         return self._only("zygote")
 
     def _only(self, part):
+        def only():
+            pids = self._in_cgroup(part)
+            return pids[0] if len(pids) == 1 else None
         # One that ended is started again after a moment.
-        machine.wait_for(lambda: len(self._in_cgroup(part)) == 1, 10, f"one process is the {part}")
-        return self._in_cgroup(part)[0]
+        return machine.wait_for(only, 10, f"one process is the {part}")
 
     def sandbox(self, tenant=None):
         """Every process of a tenant's sandbox, or of all sandboxes."""
