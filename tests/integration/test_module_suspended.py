@@ -276,7 +276,7 @@ def test_a_stop_is_not_held_up(held):
     clients = [Client(server.site) for _ in range(10)]
     machine.wait_for(lambda: gate.responder.open == 10, 10)
     start = time.monotonic()
-    server.apache.stop()
+    server.apache.stop(at_once=True)
     assert time.monotonic() - start < machine.patience(10)
     for client in clients:
         client.socket.close()
@@ -429,4 +429,4 @@ def test_nothing_is_leaked(serve):  # noqa: F811
     assert more_files == files
     assert machine.sanitized() or more_memory - memory < 8 << 20  # AddressSanitizer keeps what was freed for a while
     assert len(process.open_files(server.apache.process.pid)) == parent[0]
-    assert process.rss(server.apache.process.pid) - parent[1] < 4 << 20
+    assert machine.sanitized() or process.rss(server.apache.process.pid) - parent[1] < 4 << 20

@@ -1,5 +1,6 @@
 """A private Apache: event MPM and mod_proxy_fcgi, everything below one directory, one port of 127.0.0.1 a site."""
 
+import contextlib
 import dataclasses
 import pathlib
 import re
@@ -187,12 +188,17 @@ class Apache:
     def children(self):
         return process.children_of(self.process.pid)
 
-    def stop(self, graceful=False, seconds=20):
+    def stop(self, graceful=False, at_once=False, seconds=20):
         if self.process is None:
             return
-        # SIGWINCH is httpd's graceful stop.
-        self.process.send_signal(signal.SIGWINCH if graceful else signal.SIGTERM)
+        # SIGWINCH is httpd's graceful stop. First where nothing else is asked for: a child whose threads are in a request
+        # when SIGTERM takes its pools away may crash, which would be an alarm.
+        self.process.send_signal(signal.SIGTERM if at_once else signal.SIGWINCH)
         try:
+            if not graceful and not at_once:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    self.process.wait(1.5)
+                self.process.send_signal(signal.SIGTERM)
             self.process.wait(machine.patience(seconds))
         finally:
             if self.process.returncode is None:
