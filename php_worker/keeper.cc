@@ -13,6 +13,7 @@
 #include <optional>
 
 #include "base/event_loop.h"
+#include "base/monotonic.h"
 #include "php_worker/log_relay.h"
 #include "php_worker/pool_control.h"
 #include "php_worker/request_watch.h"
@@ -47,12 +48,6 @@ constexpr auto kYoung = 1s;
 constexpr auto kFirstBackOff = 50ms;
 constexpr auto kLongestBackOff = 5s;
 constexpr auto kForgetDeaths = 10s;
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 class Keeper {
  public:

@@ -12,6 +12,7 @@
 #include <limits>
 #include <string>
 
+#include "base/monotonic.h"
 #include "php_worker/connection_sweep.h"
 #include "php_worker/vm_interrupt.h"
 
@@ -24,12 +25,6 @@ constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 constexpr std::uint64_t kMillisecond = 1'000'000;
 // A script that sleeps is looked at again so often.
 constexpr std::uint64_t kWhileAsleep = 100 * kMillisecond;
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 std::uint64_t nanoseconds(std::chrono::milliseconds time) {
   return static_cast<std::uint64_t>(time.count()) * kMillisecond;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/monotonic.h"
 #include "php_worker/sapi.h"
 #include "php_worker/sapi_request.h"
 #include "protocols/scoreboard/scoreboard.h"
@@ -96,12 +97,6 @@ PHP_FUNCTION(apache_response_headers) {
     const auto value = std::min(line.find_first_not_of(' ', colon + 1), line.size());
     add_assoc_stringl_ex(return_value, line.data(), colon, line.data() + value, line.size() - value);
   }
-}
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 void add_text(zval *array, const char *name, const char *text, std::size_t limit) {

@@ -7,6 +7,7 @@
 #include <ctime>
 #include <vector>
 
+#include "base/monotonic.h"
 #include "protocols/scoreboard/scoreboard.h"
 
 namespace paddock::php_worker {
@@ -32,12 +33,6 @@ Item number(std::string name, std::uint64_t value, std::string metric = {}, std:
 
 Item text(std::string name, std::string value) {
   return {std::move(name), std::move(value), false};
-}
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 // A time is a number in JSON, "24/Nov/2026:16:51:26 +0000" elsewhere.

@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "base/message_socket.h"
+#include "base/monotonic.h"
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
 #include "php_worker/relief.h"
@@ -24,12 +25,6 @@ namespace paddock::php_worker {
 namespace {
 
 using scoreboard::State;
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 template <std::size_t N>
 void copy_text(char (&to)[N], std::string_view text) {

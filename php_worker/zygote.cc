@@ -15,6 +15,7 @@
 
 #include "base/log.h"
 #include "base/message_socket.h"
+#include "base/monotonic.h"
 #include "php_worker/keeper.h"
 #include "php_worker/opcache_region.h"
 #include "php_worker/php_fds.h"
@@ -30,12 +31,6 @@ namespace paddock::php_worker {
 namespace {
 
 using zygote_link::Spawn;
-
-std::uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
 
 // What a keeper starts from: the zygote's memory, copied by the clone.
 struct KeeperStart {

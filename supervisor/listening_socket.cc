@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -33,6 +34,14 @@ Result<void> prepare_socket_directory(const std::string &directory, gid_t apache
       ::unlinkat(fd.get(), entry->d_name, 0);
   }
   return {};
+}
+
+bool still_listens(BorrowedFd socket) {
+  int listens = 0;
+  socklen_t length = sizeof listens;
+  pollfd entry{socket.get(), 0, 0};  // POLLHUP comes unasked
+  return ::getsockopt(socket.get(), SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0 &&
+         ::poll(&entry, 1, 0) == 0;
 }
 
 Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {

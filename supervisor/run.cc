@@ -1,12 +1,12 @@
 #include "supervisor/run.h"
 
 #include <fcntl.h>
-#include <time.h>
 
 #include <algorithm>
 #include <utility>
 
 #include "base/log.h"
+#include "base/monotonic.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -192,10 +192,7 @@ void Run::on_packet(Packet &packet) {
 }
 
 std::vector<Run::RunningRequest> Run::running_requests() const {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto now_ns =
-      static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  const std::uint64_t now_ns = monotonic_ns();
   std::vector<RunningRequest> running;
   for (std::uint32_t i = 0; i < workers_max_; ++i) {
     auto slot = scoreboard::read_slot(board_->slots[i]);

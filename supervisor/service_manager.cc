@@ -1,7 +1,6 @@
 #include "supervisor/service_manager.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -15,6 +14,7 @@
 #include <sstream>
 
 #include "base/log.h"
+#include "supervisor/listening_socket.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -106,14 +106,7 @@ void ServiceManager::forget(const std::string &name) {
 std::optional<UniqueFd> ServiceManager::take_listener(const std::string &name) {
   auto node = stored_.extract(name);
   if (node.empty()) return std::nullopt;
-  const int fd = node.mapped().get();
-  int listens = 0;
-  socklen_t length = sizeof listens;
-  pollfd entry{fd, 0, 0};
-  // POLLHUP: a sandbox that shared it has shut it down.
-  if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &length) == 0 && listens != 0 &&
-      ::poll(&entry, 1, 0) == 0)
-    return std::move(node.mapped());
+  if (still_listens(node.mapped())) return std::move(node.mapped());
   forget(name);
   return std::nullopt;
 }

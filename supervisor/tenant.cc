@@ -1,7 +1,6 @@
 #include "supervisor/tenant.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -223,11 +222,8 @@ void Tenant::run_ended(const RunEnd &end) {
   become(State::kIdle);
 }
 
-// The sandbox shares the socket, so a process of the tenant can shut it down (shutdown(2)), and that is for
-// good.
 void Tenant::replace_broken_socket() {
-  pollfd entry{listener_.get(), 0, 0};
-  if (::poll(&entry, 1, 0) != 1 || (entry.revents & POLLHUP) == 0) return;
+  if (still_listens(listener_)) return;
   auto fresh = listen_at(socket_path_, config_->apache_gid);
   if (!fresh) return log::error(settings_->name + ": its socket was shut down: " + fresh.error().message());
   log::warning(settings_->name + ": its sandbox had shut its socket down; another is in its place");
