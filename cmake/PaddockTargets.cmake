@@ -69,13 +69,22 @@ add_library(paddock_test_main STATIC ${CMAKE_CURRENT_LIST_DIR}/test_main.cc)
 find_package(Catch2 2.13 REQUIRED)
 target_link_libraries(paddock_test_main PUBLIC Catch2::Catch2)
 
-# paddock_test(NAME SOURCES ... LINK ... [LABELS ...]): Catch2 tests, a ctest entry each case.
+# paddock_test(NAME SOURCES ... LINK ... [LABELS ...] [LOCK ...]): Catch2 tests, a ctest entry each case. LOCK: what of
+# the machine they change and look at as a whole; those that share one do not run at the same time.
 function(paddock_test name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS;LOCK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE paddock_options paddock_test_main ${ARG_LINK})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES TIMEOUT 120 LABELS "${ARG_LABELS}")
+  set(properties TIMEOUT 120)
+  # An empty value would take the next name for its own.
+  if(ARG_LABELS)
+    list(APPEND properties LABELS "${ARG_LABELS}")
+  endif()
+  if(ARG_LOCK)
+    list(APPEND properties RESOURCE_LOCK "${ARG_LOCK}")
+  endif()
+  catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES ${properties})
 endfunction()
 
 # paddock_fuzzer(NAME SOURCES ... LINK ... CORPUS DIR): with PADDOCK_FUZZ a libFuzzer program;
