@@ -34,6 +34,14 @@ std::string note(const TenantStatus &tenant) {
   return tenant.problem.empty() ? std::string() : printable(tenant.problem);
 }
 
+// " (3 body-size, 17 queue-full)"
+std::string reasons(const TenantStatus &tenant) {
+  std::string text;
+  for (const auto &[reason, requests] : tenant.refused_for)
+    text += (text.empty() ? " (" : ", ") + std::to_string(requests) + " " + printable(reason);
+  return text.empty() ? text : text + ")";
+}
+
 void warn_of_missing(const Session &session, const control::HostStatus &host) {
   if (host.missing_controllers.empty()) return;
   std::string names;
@@ -79,7 +87,16 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
                                   std::to_string(tenant.workers_max) + ", " + std::to_string(tenant.busy) +
                                   " busy"});
   rows.push_back({"requests:", std::to_string(tenant.requests) + " answered, " +
-                                   std::to_string(tenant.refused) + " refused"});
+                                   std::to_string(tenant.refused) + " refused" + reasons(tenant)});
+  if (tenant.queued > 0)
+    rows.push_back({"queued:", std::to_string(tenant.queued) + " for " +
+                                   duration_text(milliseconds(static_cast<std::int64_t>(
+                                       std::min<std::uint64_t>(tenant.queue_us / 1000, INT64_MAX)))) +
+                                   " in all"});
+  if (tenant.queue + tenant.slow_clients + tenant.unread > 0)
+    rows.push_back({"waiting:", std::to_string(tenant.queue) + " for a worker, " +
+                                    std::to_string(tenant.slow_clients) + " half-sent, " +
+                                    std::to_string(tenant.unread) + " half-read"});
   if (tenant.pids) rows.push_back({"processes:", std::to_string(*tenant.pids)});
   if (tenant.memory_bytes) {
     std::string memory = size_text(*tenant.memory_bytes);

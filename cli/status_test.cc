@@ -22,6 +22,11 @@ TenantStatus alice() {
   tenant.busy = 1;
   tenant.requests = 1234;
   tenant.refused = 5;
+  tenant.refused_for = {{"body-size", 2}, {"queue-full", 3}};
+  tenant.queued = 7;
+  tenant.queue_us = 61'000'000;
+  tenant.queue = 4;
+  tenant.unread = 1;
   tenant.pids = 3;
   tenant.memory_bytes = 45ULL << 20;
   tenant.cpu_us = 61'000'000;
@@ -47,7 +52,9 @@ TEST_CASE("the overview has a line a tenant and as many columns in each") {
 TEST_CASE("one tenant, with what it is doing") {
   const std::string text = describe(alice(), 8200);
   CHECK(text.find("workers:    2 of at most 4, 1 busy\n") != std::string::npos);
-  CHECK(text.find("requests:   1234 answered, 5 refused\n") != std::string::npos);
+  CHECK(text.find("requests:   1234 answered, 5 refused (2 body-size, 3 queue-full)\n") != std::string::npos);
+  CHECK(text.find("queued:     7 for 1m1s in all\n") != std::string::npos);
+  CHECK(text.find("waiting:    4 for a worker, 0 half-sent, 1 half-read\n") != std::string::npos);
   CHECK(text.find("(2h ago)\n") != std::string::npos);
   CHECK(text.find("7    63ms  GET     \"/x?\\x1b[2J\"  /home/alice/x.php\n") != std::string::npos);
   CHECK(text.find('\x1b') == std::string::npos);

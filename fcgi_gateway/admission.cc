@@ -41,15 +41,17 @@ bool has_input(BorrowedFd connection) {
 
 }  // namespace
 
-Admission::Admission(EventLoop &loop, Refuser &refuser, SlowRequests &slow, std::uint32_t tenant,
-                     std::string name, const TenantSocket &socket)
+Admission::Admission(EventLoop &loop, Figures &figures, Refuser &refuser, SlowRequests &slow,
+                     std::uint32_t tenant, std::string name, const TenantSocket &socket)
     : loop_(loop),
+      figures_(figures),
       refuser_(refuser),
       slow_(slow),
       tenant_(tenant),
       name_(std::move(name)),
       socket_(socket),
-      queue_(loop, [this](WaitingRequest request) { refuse(std::move(request), terms_.overdue); }) {}
+      queue_(loop, figures, tenant,
+             [this](WaitingRequest request) { refuse(std::move(request), terms_.overdue); }) {}
 
 Admission::~Admission() {
   suspend();
@@ -349,6 +351,10 @@ bool Admission::take_message() {
   }
   if (packet && packet->has_value() && (*packet)->as<handoff::Full>()) {
     if (state_ == State::kCalm) look();
+    return true;
+  }
+  if (packet && packet->has_value() && (*packet)->as<handoff::TooLarge>()) {
+    figures_.refused(tenant_, gateway_link::reason::kBodySize);
     return true;
   }
   if (packet && packet->has_value()) {

@@ -27,6 +27,7 @@
 #include "base/event_loop.h"
 #include "base/message_socket.h"
 #include "fcgi_gateway/connection_queue.h"
+#include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/tenant_socket.h"
@@ -55,9 +56,9 @@ class Admission {
     MessageSocket handoff;
   };
 
-  // loop, refuser, slow and socket outlive this.
-  Admission(EventLoop &loop, Refuser &refuser, SlowRequests &slow, std::uint32_t tenant, std::string name,
-            const TenantSocket &socket);
+  // name is the only one that need not outlive this.
+  Admission(EventLoop &loop, Figures &figures, Refuser &refuser, SlowRequests &slow, std::uint32_t tenant,
+            std::string name, const TenantSocket &socket);
   ~Admission();
   Admission(const Admission &) = delete;
   Admission &operator=(const Admission &) = delete;
@@ -107,6 +108,7 @@ class Admission {
   [[nodiscard]] std::uint64_t finished() const;
 
   EventLoop &loop_;
+  Figures &figures_;
   Refuser &refuser_;
   SlowRequests &slow_;
   const std::uint32_t tenant_;

@@ -19,6 +19,7 @@ void ConnectionQueue::set_patience(Clock::duration patience) {
 void ConnectionQueue::push(WaitingRequest request) {
   const BorrowedFd fd = request.connection;
   waiting_.push_back({std::move(request), Clock::now()});
+  figures_.hold(tenant_, Figures::Held::kQueued, 1);
   const auto at = std::prev(waiting_.end());
   // No event is asked for, which leaves EPOLLHUP: both directions are closed. A peer that has only closed its
   // writing side (EPOLLRDHUP) may still read. Without the watch a client that hangs up is served in vain.
@@ -34,6 +35,8 @@ void ConnectionQueue::push(WaitingRequest request) {
 WaitingRequest ConnectionQueue::take(List::iterator at) {
   WaitingRequest request = std::move(at->request);
   loop_.unwatch(request.connection);
+  figures_.hold(tenant_, Figures::Held::kQueued, -1);
+  figures_.waited(tenant_, Clock::now() - at->since);
   waiting_.erase(at);
   return request;
 }

@@ -8,6 +8,7 @@
 #include <list>
 
 #include "base/event_loop.h"
+#include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/waiting_request.h"
 
 namespace paddock::fcgi_gateway {
@@ -18,7 +19,9 @@ class ConnectionQueue {
   // Takes a request that has waited its time.
   using Overdue = std::function<void(WaitingRequest request)>;
 
-  ConnectionQueue(EventLoop &loop, Overdue overdue) : loop_(loop), overdue_(std::move(overdue)) {}
+  // figures count it as the tenant's.
+  ConnectionQueue(EventLoop &loop, Figures &figures, std::uint32_t tenant, Overdue overdue)
+      : loop_(loop), figures_(figures), tenant_(tenant), overdue_(std::move(overdue)) {}
   ~ConnectionQueue();
   ConnectionQueue(const ConnectionQueue &) = delete;
   ConnectionQueue &operator=(const ConnectionQueue &) = delete;
@@ -48,6 +51,8 @@ class ConnectionQueue {
   void expect_overdue();
 
   EventLoop &loop_;
+  Figures &figures_;
+  const std::uint32_t tenant_;
   Overdue overdue_;
   Clock::duration patience_{};
   List waiting_;

@@ -15,14 +15,11 @@ using gateway_link::Mode;
 Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options)
     : loop_(std::move(loop)),
       link_(loop_, std::move(link)),
-      // While the supervisor does not read, figures add up here instead of queueing as messages.
-      refuser_(loop_, options.refusing,
-               [this](std::uint32_t tenant, const std::string &reason, std::uint64_t requests) {
-                 if (!link_.idle()) return false;
-                 link_.send(gateway_link::Refused{tenant, reason, requests});
-                 return true;
-               }),
-      slow_(loop_, refuser_, std::move(options.spool), options.slow_requests,
+      figures_(loop_, options.report_interval,
+               {[this](const gateway_link::Refused &refused) { return tell(refused); },
+                [this](const gateway_link::Waiting &waiting) { return tell(waiting); }}),
+      refuser_(loop_, options.refusing, figures_),
+      slow_(loop_, figures_, refuser_, std::move(options.spool), options.slow_requests,
             [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }) {}
 
 Gateway::~Gateway() {
@@ -126,20 +123,20 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
     const std::uint32_t retry = status == 503 ? message.retry_after_s : 0;
     return shared_response({status, retry, reason, message.page, message.tell_reason});
   };
-  PADDOCK_TRY(terms.full, response(503, "queue-full"));
-  PADDOCK_TRY(terms.overdue, response(503, "queue-time"));
-  PADDOCK_TRY(slow.too_many, response(503, "slow-clients"));
-  PADDOCK_TRY(slow.too_late, response(408, "receive-time"));
-  PADDOCK_TRY(slow.too_large, response(413, "body-size"));
-  PADDOCK_TRY(slow.no_space, response(503, "spool-full"));
+  PADDOCK_TRY(terms.full, response(503, gateway_link::reason::kQueueFull));
+  PADDOCK_TRY(terms.overdue, response(503, gateway_link::reason::kQueueTime));
+  PADDOCK_TRY(slow.too_many, response(503, gateway_link::reason::kSlowClients));
+  PADDOCK_TRY(slow.too_late, response(408, gateway_link::reason::kReceiveTime));
+  PADDOCK_TRY(slow.too_large, response(413, gateway_link::reason::kBodySize));
+  PADDOCK_TRY(slow.no_space, response(503, gateway_link::reason::kSpoolFull));
   slow_.set_terms(message.tenant, tenant->name, std::move(slow));
   Admission::Sandbox sandbox;
   PADDOCK_TRY(sandbox.board, scoreboard::MappedBoard::map(fds[gateway_link::kBoard], false));
   PADDOCK_TRY(sandbox.page, handoff::MappedPage::map(fds[gateway_link::kPage], true));
   sandbox.handoff = MessageSocket(std::move(fds[gateway_link::kHandoff]));
   if (!tenant->admission)
-    tenant->admission =
-        std::make_unique<Admission>(loop_, refuser_, slow_, message.tenant, tenant->name, tenant->socket);
+    tenant->admission = std::make_unique<Admission>(loop_, figures_, refuser_, slow_, message.tenant,
+                                                    tenant->name, tenant->socket);
   return tenant->admission->lease(std::move(terms), std::move(sandbox));
 }
 
@@ -181,6 +178,7 @@ Result<void> Gateway::remove(std::uint32_t number) {
   leave_mode(number, *tenant);
   slow_.drop(number);
   tenants_.erase(number);
+  figures_.forget(number);
   return {};
 }
 

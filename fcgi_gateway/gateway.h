@@ -11,6 +11,7 @@
 #include "base/event_loop.h"
 #include "base/message_socket.h"
 #include "fcgi_gateway/admission.h"
+#include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/spool.h"
@@ -22,7 +23,8 @@ namespace paddock::fcgi_gateway {
 
 struct GatewayOptions {
   RefuserLimits refusing;
-  std::size_t slow_requests = 4096;  // at once, of all tenants
+  std::chrono::milliseconds report_interval{1'000};  // of the figures
+  std::size_t slow_requests = 4096;                  // at once, of all tenants
   Spool spool;
 };
 
@@ -61,6 +63,13 @@ class Gateway {
   Result<Tenant *> find(std::uint32_t number, const char *message);
   void leave_mode(std::uint32_t number, Tenant &tenant);
   void wake(std::uint32_t number);
+  // Where all that was sent before has left.
+  template <typename Message>
+  bool tell(const Message &message) {
+    if (!link_.idle()) return false;
+    link_.send(message);
+    return true;
+  }
   void whole(std::uint32_t number, WaitingRequest request);
   Result<std::shared_ptr<const Response>> shared_response(const gateway_link::Refusal &refusal);
 
@@ -68,6 +77,7 @@ class Gateway {
   // Responses by their hash: a machine where everybody is refused the same way keeps one copy.
   std::unordered_map<std::size_t, std::weak_ptr<const Response>> responses_;
   SupervisorLink link_;
+  Figures figures_;
   Refuser refuser_;
   SlowRequests slow_;
   std::unordered_map<std::uint32_t, Tenant> tenants_;

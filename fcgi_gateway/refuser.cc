@@ -21,14 +21,14 @@ constexpr auto kLongestStolenPause = 1'000ms;
 
 }  // namespace
 
-Refuser::Refuser(EventLoop &loop, const RefuserLimits &limits, Report report)
-    : loop_(loop), limits_(limits), report_(std::move(report)) {}
+Refuser::Refuser(EventLoop &loop, const RefuserLimits &limits, Figures &figures)
+    : loop_(loop), limits_(limits), figures_(figures) {}
 
 Refuser::~Refuser() {
   while (!connections_.empty()) close(connections_.begin()->first, {});
   for (auto &[tenant, site] : sites_) pause(site);
   loop_.cancel(room_timer_);
-  loop_.cancel(report_timer_);
+  loop_.cancel(log_timer_);
 }
 
 void Refuser::start(std::uint32_t tenant, const std::string &name, const TenantSocket &socket,
@@ -49,7 +49,8 @@ void Refuser::stop(std::uint32_t tenant) {
   found->second.socket = nullptr;
   found->second.response.reset();
   // The last figures are due before whatever comes next of this tenant.
-  report();
+  figures_.report();
+  schedule_log();
 }
 
 void Refuser::refuse(std::uint32_t tenant, const std::string &name, UniqueFd connection,
@@ -62,13 +63,6 @@ void Refuser::refuse(std::uint32_t tenant, const std::string &name, UniqueFd con
 
 void Refuser::drain(std::uint32_t tenant, const std::string &name, UniqueFd connection) {
   if (room(tenant) > 0) refuse(tenant, name, std::move(connection), nullptr);
-}
-
-void Refuser::count(std::uint32_t tenant, const std::string &name, const std::string &reason) {
-  Site &site = sites_[tenant];
-  site.name = name;
-  ++site.refused[reason];
-  schedule_report();
 }
 
 std::size_t Refuser::room(const Site &site) const {
@@ -158,7 +152,7 @@ void Refuser::accept(std::uint32_t tenant) {
           log::warning("no descriptors or memory left to refuse connections with, of tenant " +
                        log::quoted(site.name) + " among others");
         shortage_logged_ = true;
-        schedule_report();
+        schedule_log();
         return pause_for(tenant, kShortagePause);
       case AcceptEnd::kShutDown:
         log::error("the socket of tenant " + log::quoted(site.name) +
@@ -209,48 +203,37 @@ void Refuser::close(int fd, std::string_view problem) {
   Site &site = sites_.at(entry.tenant);
   --site.connections;
   if (entry.connection->answered()) {
-    if (entry.connection->response() != nullptr) ++site.refused[entry.connection->response()->reason];
+    if (entry.connection->response() != nullptr)
+      figures_.refused(entry.tenant, entry.connection->response()->reason);
   } else if (!problem.empty()) {
     ++site.failed;
     site.last_problem = problem;
   }
-  schedule_report();
+  schedule_log();
   if (!for_room_.empty()) give_room();
 }
 
-void Refuser::schedule_report() {
-  if (report_timer_ == 0)
-    report_timer_ = loop_.after(limits_.report_interval, [this] {
-      report_timer_ = 0;
-      report();
+void Refuser::schedule_log() {
+  if (log_timer_ == 0)
+    log_timer_ = loop_.after(limits_.log_interval, [this] {
+      log_timer_ = 0;
+      log_failures();
     });
 }
 
-bool Refuser::report(std::uint32_t tenant, Site &site) {
-  while (!site.refused.empty()) {
-    const auto first = site.refused.begin();
-    if (!report_(tenant, first->first, first->second)) return false;
-    site.refused.erase(first);
-  }
-  return true;
-}
-
-void Refuser::report() {
-  bool again = false;
+// A line a tenant and interval: whoever hammers at a socket must not be able to fill the disk with the log of
+// it.
+void Refuser::log_failures() {
   shortage_logged_ = false;
   for (auto at = sites_.begin(); at != sites_.end();) {
     Site &site = at->second;
-    // A line a tenant and interval: whoever hammers at a socket must not be able to fill the disk with the
-    // log of it.
     if (site.failed > 0)
       log::warning("refusing tenant " + log::quoted(site.name) + ": " + std::to_string(site.failed) +
                    " connections closed unanswered, the last because " + site.last_problem);
     site.failed = 0;
-    if (!report(at->first, site)) again = true;
-    const bool over = site.socket == nullptr && site.connections == 0 && site.refused.empty() && !site.queued;
+    const bool over = site.socket == nullptr && site.connections == 0 && !site.queued;
     at = over ? sites_.erase(at) : std::next(at);
   }
-  if (again) schedule_report();
 }
 
 }  // namespace paddock::fcgi_gateway

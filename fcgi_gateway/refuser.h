@@ -1,17 +1,16 @@
-// Everything about refusing: polls the sockets of tenants that are refused, accepts, answers, counts.
+// Everything about refusing: polls the sockets of tenants that are refused, accepts, answers.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
 
 #include "base/event_loop.h"
+#include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/refused_connection.h"
 #include "fcgi_gateway/tenant_socket.h"
 
@@ -23,16 +22,13 @@ struct RefuserLimits {
   std::size_t connections_per_tenant = 128;  // at once: one tenant's slow clients leave room for the others'
   std::chrono::milliseconds connection_time{5'000};
   std::uint64_t discard_bytes = 64ULL << 20;  // of one connection
-  std::chrono::milliseconds report_interval{1'000};
+  std::chrono::milliseconds log_interval{1'000};
 };
 
 class Refuser {
  public:
-  // Tells how many requests of a tenant were refused for one reason since the last time. False: not taken,
-  // ask again later.
-  using Report = std::function<bool(std::uint32_t tenant, const std::string &reason, std::uint64_t requests)>;
-
-  Refuser(EventLoop &loop, const RefuserLimits &limits, Report report);
+  // figures: where what was refused is counted.
+  Refuser(EventLoop &loop, const RefuserLimits &limits, Figures &figures);
   ~Refuser();
   Refuser(const Refuser &) = delete;
   Refuser &operator=(const Refuser &) = delete;
@@ -52,8 +48,6 @@ class Refuser {
   // Reads what the peer of an answered request still sends, and closes: who closes before makes the peer's
   // write fail, and a web server then throws the answer away. Counts nothing.
   void drain(std::uint32_t tenant, const std::string &name, UniqueFd connection);
-  // Counts one that could not be answered, or has been elsewhere.
-  void count(std::uint32_t tenant, const std::string &name, const std::string &reason);
   // How many connections of this tenant can be refused at once now.
   [[nodiscard]] std::size_t room(std::uint32_t tenant) const;
 
@@ -67,8 +61,7 @@ class Refuser {
     bool polled = false;
     bool queued = false;  // in for_room_
     std::size_t connections = 0;
-    std::map<std::string, std::uint64_t> refused;  // by reason, not reported yet
-    std::uint64_t failed = 0;                      // not logged yet
+    std::uint64_t failed = 0;  // not logged yet
     std::string last_problem;
     unsigned stolen = 0;  // since start()
   };
@@ -88,21 +81,20 @@ class Refuser {
   void accept(std::uint32_t tenant);
   void admit(std::uint32_t tenant, Site &site, UniqueFd fd, std::shared_ptr<const Response> response,
              std::unique_ptr<fastcgi::RequestAssembler> progress = nullptr);
-  bool report(std::uint32_t tenant, Site &site);
   void advance(int fd);
   void close(int fd, std::string_view problem);
-  void schedule_report();
-  void report();
+  void schedule_log();
+  void log_failures();
 
   EventLoop &loop_;
   RefuserLimits limits_;
-  Report report_;
+  Figures &figures_;
   std::unordered_map<std::uint32_t, Site> sites_;
   std::unordered_map<int, Connection> connections_;
   std::deque<std::uint32_t> for_room_;  // tenants whose sockets are not polled until connections end
   EventLoop::TimerId room_timer_ = 0;
-  EventLoop::TimerId report_timer_ = 0;
-  bool shortage_logged_ = false;  // since the last report
+  EventLoop::TimerId log_timer_ = 0;
+  bool shortage_logged_ = false;  // since the last line about it
 };
 
 }  // namespace paddock::fcgi_gateway

@@ -68,8 +68,14 @@ struct SlowRequests::Request {
   std::optional<std::list<int>::iterator> silent;  // in the site's list
 };
 
-SlowRequests::SlowRequests(EventLoop &loop, Refuser &refuser, Spool spool, std::size_t most, Whole whole)
-    : loop_(loop), refuser_(refuser), spool_(std::move(spool)), most_(most), whole_(std::move(whole)) {}
+SlowRequests::SlowRequests(EventLoop &loop, Figures &figures, Refuser &refuser, Spool spool, std::size_t most,
+                           Whole whole)
+    : loop_(loop),
+      figures_(figures),
+      refuser_(refuser),
+      spool_(std::move(spool)),
+      most_(most),
+      whole_(std::move(whole)) {}
 
 SlowRequests::~SlowRequests() {
   while (!requests_.empty()) take(requests_.begin()->first);
@@ -112,6 +118,7 @@ void SlowRequests::collect(std::uint32_t tenant, UniqueFd connection, std::strin
   const int fd = request->kept.connection.get();
   const bool room = make_room(site);
   ++site.connections;
+  figures_.hold(tenant, Figures::Held::kSlow, 1);
   requests_[fd] = std::move(request);
   if (!room) {
     // Who can be answered is.
@@ -250,6 +257,7 @@ std::unique_ptr<SlowRequests::Request> SlowRequests::take(int fd) {
   std::unique_ptr<Request> request = std::move(found->second);
   requests_.erase(found);
   --sites_.at(request->tenant).connections;
+  figures_.hold(request->tenant, Figures::Held::kSlow, -1);
   no_longer_silent(*request);
   loop_.cancel(request->timer);
   loop_.cancel(request->turn);
@@ -287,13 +295,12 @@ void SlowRequests::look_at_time(int fd) {
 }
 
 void SlowRequests::refuse(std::unique_ptr<Request> request, const std::shared_ptr<const Response> &response) {
-  const std::string &name = sites_.at(request->tenant).name;
   request->kept.parts.clear();
   // Nobody to answer where no request has begun; and no time for it where too many are being answered.
   if (request->kept.progress->request_id() == 0 || refuser_.room(request->tenant) == 0)
-    return refuser_.count(request->tenant, name, response->reason);
-  refuser_.refuse(request->tenant, name, std::move(request->kept.connection), response,
-                  std::move(request->kept.progress));
+    return figures_.refused(request->tenant, response->reason);
+  refuser_.refuse(request->tenant, sites_.at(request->tenant).name, std::move(request->kept.connection),
+                  response, std::move(request->kept.progress));
 }
 
 }  // namespace paddock::fcgi_gateway

@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "base/event_loop.h"
+#include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/spool.h"
 #include "fcgi_gateway/waiting_request.h"
@@ -43,7 +44,8 @@ class SlowRequests {
   static constexpr std::uint64_t kLeastRate = 500;
 
   // most: connections at once, of all tenants.
-  SlowRequests(EventLoop &loop, Refuser &refuser, Spool spool, std::size_t most, Whole whole);
+  SlowRequests(EventLoop &loop, Figures &figures, Refuser &refuser, Spool spool, std::size_t most,
+               Whole whole);
   ~SlowRequests();
   SlowRequests(const SlowRequests &) = delete;
   SlowRequests &operator=(const SlowRequests &) = delete;
@@ -81,6 +83,7 @@ class SlowRequests {
   void refuse(std::unique_ptr<Request> request, const std::shared_ptr<const Response> &response);
 
   EventLoop &loop_;
+  Figures &figures_;
   Refuser &refuser_;
   const Spool spool_;
   const std::size_t most_;

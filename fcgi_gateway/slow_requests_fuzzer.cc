@@ -24,9 +24,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
 
   auto loop = EventLoop::create();
   if (!loop) std::abort();
-  fcgi_gateway::Refuser refuser(*loop, {},
-                                [](std::uint32_t, const std::string &, std::uint64_t) { return true; });
-  fcgi_gateway::SlowRequests slow(*loop, refuser, fcgi_gateway::Spool(), 4,
+  fcgi_gateway::Figures figures(*loop, std::chrono::seconds(1),
+                                {[](const gateway_link::Refused &) { return true; },
+                                 [](const gateway_link::Waiting &waiting) {
+                                   if (waiting.slow > 4) std::abort();
+                                   return true;
+                                 }});
+  fcgi_gateway::Refuser refuser(*loop, {}, figures);
+  fcgi_gateway::SlowRequests slow(*loop, figures, refuser, fcgi_gateway::Spool(), 4,
                                   [](std::uint32_t, const fcgi_gateway::WaitingRequest &request) {
                                     if (request.received.empty() && request.parts.empty()) std::abort();
                                   });

@@ -139,14 +139,20 @@ class GatewayProcess {
     return {std::move(*mapped), std::move(*mapped_page), std::move(ends->second)};
   }
 
-  // The next message, if one comes in time and is a Message.
+  // The next message, if one comes in time and is a Message. Waiting is passed over.
   template <typename Message>
   std::optional<Message> next(std::chrono::milliseconds time) {
-    if (!wait_readable(link_.fd(), time)) return std::nullopt;
-    auto packet = link_.receive();
-    if (!packet || !packet->has_value()) return std::nullopt;
-    auto message = (*packet)->as<Message>();
-    return message.ok() ? std::optional(std::move(*message)) : std::nullopt;
+    const auto deadline = Clock::now() + time;
+    for (;;) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+      if (!wait_readable(link_.fd(), std::max(left, 0ms))) return std::nullopt;
+      auto packet = link_.receive();
+      if (!packet || !packet->has_value()) return std::nullopt;
+      auto message = (*packet)->as<Message>();
+      if (message.ok()) return std::optional(std::move(*message));
+      // It comes whenever something that is held has changed.
+      if (!(*packet)->as<gateway_link::Waiting>()) return std::nullopt;
+    }
   }
   // Returns when the gateway has done all that was sent before.
   void settle() {

@@ -192,7 +192,7 @@ class Worker final : private Relief {
         break;
       case Connection::Arrival::kTooLarge:
         note_request();
-        answer_too_large(connection_);
+        refuse_too_large();
         break;
       case Connection::Arrival::kBroken:
         log_line("bad request", connection_.problem());
@@ -203,6 +203,12 @@ class Worker final : private Relief {
     }
     connection_.close();
     end(start, arrival != Connection::Arrival::kLeft);
+  }
+
+  void refuse_too_large() {
+    answer_too_large(connection_);
+    // Only counted there: where the socket is full, it is not.
+    [[maybe_unused]] const auto told = handoff_.send(handoff::TooLarge{});
   }
 
   bool take_slow(BorrowedFd connection, std::string_view received, BorrowedFd file) override {

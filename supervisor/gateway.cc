@@ -49,6 +49,9 @@ void Gateway::on_packet(Packet &packet) {
       if (const auto refused = packet.as<gateway_link::Refused>(); refused)
         callbacks_.on_refused(refused->tenant, refused->reason, refused->requests);
       return;
+    case gateway_link::Waiting::kType:
+      if (const auto waiting = packet.as<gateway_link::Waiting>(); waiting) callbacks_.on_waiting(*waiting);
+      return;
     default:
       log::warning("the gateway sent a message of unknown type " + std::to_string(packet.type()));
   }

@@ -19,6 +19,7 @@ class Gateway {
     std::function<void()> on_up;  // it knows no tenant yet: add them all
     std::function<void(std::uint32_t tenant)> on_wake;
     std::function<void(std::uint32_t tenant, const std::string &reason, std::uint64_t requests)> on_refused;
+    std::function<void(const gateway_link::Waiting &waiting)> on_waiting;
   };
 
   Gateway(boost::asio::io_context &io, SpawnOptions options, Callbacks callbacks);

@@ -74,6 +74,14 @@ control::TenantStatus status_of(const Tenant &tenant) {
   status.workers_max = tenant.plan().workers;
   status.requests = tenant.requests();
   status.refused = tenant.refused();
+  for (const auto &[reason, requests] : tenant.refused_by_reason())
+    status.refused_for.push_back({reason, requests});
+  const gateway_link::Waiting &waiting = tenant.waiting();
+  status.queue = waiting.queue;
+  status.slow_clients = waiting.slow;
+  status.unread = waiting.unread;
+  status.queued = waiting.queued;
+  status.queue_us = waiting.queue_us;
   status.memory_max_bytes = tenant.limits_in_force().memory_max;
   if (const Run *run = tenant.run()) {
     const auto age = Run::Clock::now() - run->started();

@@ -149,21 +149,25 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   gateway.cgroup = hierarchy_.gateway().directory();
   gateway_ = std::make_unique<Gateway>(
       io_, std::move(gateway),
-      Gateway::Callbacks{
-          .on_up =
-              [this] {
-                for (const auto &[name, tenant] : tenants_) tenant->introduce_to_gateway();
-              },
-          .on_wake =
-              [this](std::uint32_t number) {
-                const auto found = by_number_.find(number);
-                if (found != by_number_.end()) found->second->wake();
-              },
-          .on_refused =
-              [this](std::uint32_t number, const std::string & /*reason*/, std::uint64_t requests) {
-                const auto found = by_number_.find(number);
-                if (found != by_number_.end()) found->second->count_refused(requests);
-              }});
+      Gateway::Callbacks{.on_up =
+                             [this] {
+                               for (const auto &[name, tenant] : tenants_) tenant->introduce_to_gateway();
+                             },
+                         .on_wake =
+                             [this](std::uint32_t number) {
+                               const auto found = by_number_.find(number);
+                               if (found != by_number_.end()) found->second->wake();
+                             },
+                         .on_refused =
+                             [this](std::uint32_t number, const std::string &reason, std::uint64_t requests) {
+                               const auto found = by_number_.find(number);
+                               if (found != by_number_.end()) found->second->count_refused(reason, requests);
+                             },
+                         .on_waiting =
+                             [this](const gateway_link::Waiting &waiting) {
+                               const auto found = by_number_.find(waiting.tenant);
+                               if (found != by_number_.end()) found->second->count_waiting(waiting);
+                             }});
 
   SpawnOptions zygote;
   zygote.arguments = {program_dir + "/paddock-php", "zygote", "--link-fd", link_fd, "--ini-dir",
@@ -319,7 +323,10 @@ Result<control::Reloaded> Supervisor::reload() {
       fresh->runtime.log_dir != runtime_.log_dir || fresh->runtime.cgroup != runtime_.cgroup)
     return Error{"run_dir, state_dir, log_dir and cgroup change only with a restart; nothing was changed"};
   // What every tenant shares; the rest of [runtime] needs a restart too, and keeps its old value until then.
+  const bool refusals_differ = runtime_.refusal_page != fresh->runtime.refusal_page ||
+                               runtime_.reason_header != fresh->runtime.reason_header;
   runtime_.refusal_page = fresh->runtime.refusal_page;
+  runtime_.reason_header = fresh->runtime.reason_header;
   runtime_.stop_patience = fresh->runtime.stop_patience;
   config_ = fresh;
   apply_book_settings();
@@ -335,7 +342,7 @@ Result<control::Reloaded> Supervisor::reload() {
   }
   for (const auto &[name, settings] : config_->tenants) {
     if (Tenant *tenant = find(name)) {
-      const auto changed = tenant->reconfigure(config_);
+      const auto changed = tenant->reconfigure(config_, refusals_differ);
       if (!changed) note(control::FindingSeverity::kError, "tenant " + name, changed.error().message());
       if (!changed || *changed) summary.changed.push_back(name);
       continue;

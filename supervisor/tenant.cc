@@ -121,6 +121,7 @@ gateway_link::Refusal Tenant::refusal() const {
 }
 
 void Tenant::introduce_to_gateway() {
+  waiting_.queue = waiting_.slow = waiting_.unread = 0;
   told_mode_ = gateway_mode();
   const auto refusal_now = told_mode_ == Mode::kRefuse ? refusal() : gateway_link::Refusal{};
   told_reason_ = refusal_now.reason;
@@ -134,10 +135,10 @@ void Tenant::lease_to_run() {
   services_.gateway.lease(lease_message(number_, *plan_, services_.runtime), run_->admission().lease_fds());
 }
 
-void Tenant::update_gateway() {
+void Tenant::update_gateway(bool anew) {
   const Mode mode = gateway_mode();
   const auto refusal_now = mode == Mode::kRefuse ? refusal() : gateway_link::Refusal{};
-  if (mode == told_mode_ && refusal_now.reason == told_reason_) return;
+  if (!anew && mode == told_mode_ && refusal_now.reason == told_reason_) return;
   // A tenant's process that kept the listening socket could have made its backlog small, and a full backlog
   // blocks Apache's threads in connect(2); listen(2) again sets it back.
   ::listen(listener_.get(), kBacklog);
@@ -264,10 +265,20 @@ void Tenant::begin_stop() {
   run->drain(services_.runtime.stop_patience);
 }
 
-void Tenant::count_refused(std::uint64_t requests) {
+void Tenant::count_refused(const std::string &reason, std::uint64_t requests) {
   refused_ += requests;
-  // Nobody else refuses for a tenant whose workers accept.
-  services_.accountant.refused(settings_->name, requests, told_mode_ == Mode::kLeased);
+  refused_by_reason_[reason] += requests;
+  const bool by_queue =
+      reason == gateway_link::reason::kQueueFull || reason == gateway_link::reason::kQueueTime;
+  services_.accountant.refused(settings_->name, requests, by_queue);
+}
+
+void Tenant::count_waiting(const gateway_link::Waiting &waiting) {
+  const std::uint64_t queued = waiting_.queued + waiting.queued;
+  const std::uint64_t queue_us = waiting_.queue_us + waiting.queue_us;
+  waiting_ = waiting;
+  waiting_.queued = queued;
+  waiting_.queue_us = queue_us;
 }
 
 void Tenant::restart() {
@@ -374,7 +385,7 @@ void Tenant::watch_throttle_end() {
   watch_end(kThrottle, throttle_timer_);
 }
 
-Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config) {
+Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config, bool refusals_differ) {
   const auto &settings = config->tenants.at(settings_->name);
   const auto &plan = config->plan_of(settings);
   const bool same_sandbox = wire::encode(Run::spawn_message(*settings_, *plan_)) ==
@@ -387,8 +398,12 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config)
   plan_ = &plan;
   config_ = std::move(config);
   const bool same_limits = old_limits == cgroup_limits(limits_in_force());
-  update_gateway();
-  if (!same_lease) lease_to_run();
+  if (refusals_differ && gateway_mode() == Mode::kRefuse) {
+    update_gateway(true);
+  } else {
+    update_gateway();
+    if (!same_lease || refusals_differ) lease_to_run();
+  }
   if (run_ && !same_sandbox) {
     stop();
   } else if (run_ && !same_limits) {

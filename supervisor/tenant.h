@@ -12,6 +12,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -70,7 +71,9 @@ class Tenant {
   // New settings, of a config that still has this tenant. Limits change live; what a running sandbox was made
   // from changes by letting it drain.
   // The value: whether anything changed. An Error: the kernel refused a limit, and the old ones hold.
-  [[nodiscard]] Result<bool> reconfigure(std::shared_ptr<const policies::Config> config);
+  // refusals_differ: Services::runtime says something else about them than before.
+  [[nodiscard]] Result<bool> reconfigure(std::shared_ptr<const policies::Config> config,
+                                         bool refusals_differ);
   // A sandbox of a dead run is still finishing requests: no other is started until left_over_gone().
   void hold_for_left_over() { left_over_ = true; }
   void left_over_gone();
@@ -91,8 +94,14 @@ class Tenant {
   [[nodiscard]] const std::string &last_failure() const { return last_failure_; }
   // Answered by its sandboxes since the supervisor started, as their scoreboards say: untrusted.
   [[nodiscard]] std::uint64_t requests() const;
+  // Since the supervisor started, as the gateway says. In Waiting, queued and queue_us are totals here.
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
-  void count_refused(std::uint64_t requests);
+  [[nodiscard]] const std::map<std::string, std::uint64_t> &refused_by_reason() const {
+    return refused_by_reason_;
+  }
+  [[nodiscard]] const gateway_link::Waiting &waiting() const { return waiting_; }
+  void count_refused(const std::string &reason, std::uint64_t requests);
+  void count_waiting(const gateway_link::Waiting &waiting);
 
  private:
   Result<void> try_start();
@@ -101,7 +110,8 @@ class Tenant {
   void replace_broken_socket();
   void fail_start(const std::string &why);
   void become(State state);
-  void update_gateway();
+  // anew: even where mode and reason are as they were told.
+  void update_gateway(bool anew = false);
   void lease_to_run();
   Result<void> apply_limits();
   // What ends at a time.
@@ -139,6 +149,8 @@ class Tenant {
   std::unique_ptr<boost::asio::steady_timer> freeze_timer_;
   std::string last_failure_;
   std::uint64_t refused_ = 0;
+  std::map<std::string, std::uint64_t> refused_by_reason_;
+  gateway_link::Waiting waiting_;
   std::uint64_t past_requests_ = 0;  // of runs that have ended
   bool start_after_stop_ = false;
   gateway_link::Mode told_mode_ = gateway_link::Mode::kWatch;

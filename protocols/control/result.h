@@ -61,6 +61,18 @@ struct Grant {
   }
 };
 
+// Why requests were refused (gateway_link.h, and the reasons of blocks and failures): X-Paddock-Reason.
+struct RefusedFor {
+  std::string reason;
+  std::uint64_t requests = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("reason", reason);
+    io("requests", requests);
+  }
+};
+
 // Absent figures are not known: no sandbox runs, or the host lacks the controller.
 struct TenantStatus {
   std::string name;
@@ -80,6 +92,12 @@ struct TenantStatus {
   std::uint32_t busy = 0;
   std::uint64_t requests = 0;  // answered since the supervisor started
   std::uint64_t refused = 0;   // answered by the gateway in its place
+  std::vector<RefusedFor> refused_for;
+  std::uint32_t queue = 0;         // connections in the gateway that wait for a worker now
+  std::uint32_t slow_clients = 0;  // … whose request has not come wholly
+  std::uint32_t unread = 0;        // … whose answer is not read
+  std::uint64_t queued = 0;        // that have waited for a worker since the supervisor started
+  std::uint64_t queue_us = 0;      // how long, in all
   std::optional<std::uint64_t> pids;
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint64_t> memory_peak_bytes;
@@ -108,6 +126,12 @@ struct TenantStatus {
     io("busy", busy);
     io("requests", requests);
     io("refused", refused);
+    io("refused_for", refused_for);
+    io("queue", queue);
+    io("slow_clients", slow_clients);
+    io("unread", unread);
+    io("queued", queued);
+    io("queue_us", queue_us);
     io("pids", pids);
     io("memory_bytes", memory_bytes);
     io("memory_peak_bytes", memory_peak_bytes);

@@ -18,6 +18,16 @@
 
 namespace paddock::gateway_link {
 
+// Why a request is refused, besides what a Refusal says: X-Paddock-Reason, and the figures.
+namespace reason {
+inline constexpr const char *kQueueFull = "queue-full";      // more than the plan's queue wait
+inline constexpr const char *kQueueTime = "queue-time";      // it has waited as long as it may
+inline constexpr const char *kSlowClients = "slow-clients";  // more than the plan's do not send
+inline constexpr const char *kReceiveTime = "receive-time";  // it did not come in time
+inline constexpr const char *kBodySize = "body-size";        // its body is too long
+inline constexpr const char *kSpoolFull = "spool-full";      // no room for its body
+}  // namespace reason
+
 enum class Mode : std::uint8_t { kWatch = 1, kLeased = 2, kRefuse = 3 };
 
 // What a refused request gets. `reason` goes into the X-Paddock-Reason header and the log: blocked, frozen,
@@ -166,6 +176,27 @@ struct Refused {
     io(tenant);
     io(reason);
     io(requests);
+  }
+};
+
+// What the gateway holds for a tenant: when it has changed, at most once a second.
+struct Waiting {
+  static constexpr std::uint8_t kType = 19;
+  std::uint32_t tenant = 0;
+  std::uint32_t queue = 0;   // connections that wait for a worker now
+  std::uint32_t slow = 0;    // … whose request has not come wholly
+  std::uint32_t unread = 0;  // … whose answer is not read
+  std::uint64_t queued = 0;  // that have waited for a worker, whatever became of them, since the last message
+  std::uint64_t queue_us = 0;  // how long, in all
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(queue);
+    io(slow);
+    io(unread);
+    io(queued);
+    io(queue_us);
   }
 };
 

@@ -108,6 +108,14 @@ struct Unread {
   }
 };
 
+// Worker to gateway: a request was refused since its body is longer than Page::body_limit, for the figures.
+struct TooLarge {
+  static constexpr std::uint8_t kType = 5;
+
+  template <typename Io>
+  void fields(Io &) {}
+};
+
 // Gateway to worker: an accepted connection. With what was received already: then the request is whole.
 struct Connection {
   static constexpr std::uint8_t kType = 16;

@@ -60,6 +60,9 @@ class Target:
     def refused(self):
         return self.paddock.tenant_status("alice")["refused"]
 
+    def refused_for(self):
+        return {entry["reason"]: entry["requests"] for entry in self.paddock.tenant_status("alice")["refused_for"]}
+
 
 def nothing(_target):
     return b""
@@ -96,6 +99,9 @@ def test_slow_clients_hold_nobody_up(slow, start, number):
         for _ in range(number):
             connection = stack.enter_context(target.connect())
             assert connection.send(start(target))
+        if start == half_the_params:
+            machine.wait_for(lambda: target.paddock.tenant_status("alice")["slow_clients"] == number, 20,
+                             "they are seen")
         begun = time.monotonic()
         for _ in range(20):
             target.hello("alice")
@@ -103,6 +109,7 @@ def test_slow_clients_hold_nobody_up(slow, start, number):
         # Left to the workers they would take 25 seconds and more of them.
         assert time.monotonic() - begun < machine.patience(10)
     target.hello("alice")
+    machine.wait_for(lambda: target.paddock.tenant_status("alice")["slow_clients"] == 0, 20, "they are gone")
 
 
 def test_what_comes_slowly_is_served(slow):
@@ -201,6 +208,28 @@ def test_a_body_that_is_too_large(slow, slowly):
         time.sleep(machine.patience(0.1 if slowly else 0))
         connection.send(data[20 if slowly else 1000:])
         assert b"Status: 413" in connection.receive().stdout
+    machine.wait_for(lambda: target.refused_for() == {"body-size": 1}, 10, "it is counted, whoever refused it")
     with target.connect() as connection:
         connection.send(target.upload(body[1:]))
         assert connection.receive().body.decode() == hashlib.md5(body[1:]).hexdigest()
+
+
+def test_reasons_can_be_kept_back(slow):
+    """A reload reaches a sandbox that runs already."""
+    target = slow(slow_clients=1)
+    start = fastcgi.whole_request(target.docroot / "hello.php")[:100]
+
+    def refusal():
+        with target.connect() as connection:
+            connection.send(start)
+            return connection.receive().stdout
+
+    with target.connect() as first:
+        first.send(start)
+        machine.wait_for(lambda: target.paddock.tenant_status("alice")["slow_clients"] == 1, 10, "the first waits")
+        assert b"X-Paddock-Reason: slow-clients" in refusal()
+        target.paddock.runtime["reason_header"] = False
+        target.paddock.write_config()
+        target.paddock.cli("reload")
+        kept_back = refusal()
+    assert b"Status: 503" in kept_back and b"slow-clients" not in kept_back
