@@ -94,10 +94,19 @@ Backend::Event Backend::take(const fastcgi::Fragment &fragment) {
       protocol_status_ = static_cast<std::uint8_t>(end_[4]);
       return Event::kEnd;
     default:
+      if (fragment.header.type == fastcgi::kFigures) take_figures(fragment);
       if (fragment.first && ++foreign_records_ > kMaxForeign)
         return broken("it sent too many records that belong to no answer");
       return Event::kWait;
   }
+}
+
+void Backend::take_figures(const fastcgi::Fragment &fragment) {
+  if (figures_ || fragment.header.content_length != fastcgi::kFiguresContent) return;
+  figures_text_.append(data_.data(), data_.size());
+  if (fragment.last)
+    figures_ = fastcgi::parse_figures(
+        {reinterpret_cast<const std::uint8_t *>(figures_text_.data()), figures_text_.size()});
 }
 
 Backend::Event Backend::next() {

@@ -6,12 +6,14 @@
 #include <sys/un.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "apache/body.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "protocols/fastcgi/figures.h"
 #include "protocols/fastcgi/record.h"
 
 namespace paddock::apache {
@@ -43,6 +45,8 @@ class Backend {
   [[nodiscard]] std::span<const char> data() const { return data_; }
   [[nodiscard]] std::string_view problem() const { return problem_; }
   [[nodiscard]] std::uint8_t protocol_status() const { return protocol_status_; }
+  // What the request took, if the other end has said so; it may be lying.
+  [[nodiscard]] const std::optional<fastcgi::Figures> &figures() const { return figures_; }
   // Bytes of the other end that have come so far.
   [[nodiscard]] std::uint64_t received() const { return received_; }
 
@@ -51,6 +55,7 @@ class Backend {
  private:
   bool send();
   Event take(const fastcgi::Fragment &fragment);
+  void take_figures(const fastcgi::Fragment &fragment);
   Event broken(std::string_view what);
 
   UniqueFd fd_;
@@ -63,7 +68,9 @@ class Backend {
   std::span<const std::uint8_t> rest_;
   std::span<const char> data_;
   std::string_view problem_;
-  std::string end_;  // END_REQUEST's body
+  std::string end_;           // END_REQUEST's body
+  std::string figures_text_;  // of a figures record that is half there
+  std::optional<fastcgi::Figures> figures_;
   unsigned foreign_records_ = 0;
   std::uint8_t protocol_status_ = 0;
   std::uint64_t received_ = 0;

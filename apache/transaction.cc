@@ -1,10 +1,12 @@
 #include "apache/transaction.h"
 
+#include <algorithm>
 #include <new>
 
 #include "apache/request.h"
 #include "apache/settings.h"
 #include "base/log.h"
+#include "base/monotonic.h"
 
 namespace paddock::apache {
 
@@ -55,7 +57,7 @@ int Transaction::begin() {
                   Error{"connect to its socket", connected.error().code}.message().c_str());
   }
   backend_.start(request_head(r_, body_), body_);
-  sent_at_ = apr_time_now();
+  sent_ns_ = monotonic_ns();
   return OK;
 }
 
@@ -84,7 +86,7 @@ Transaction::Progress Transaction::advance() {
         }
         return Progress::kBackend;
       case Backend::Event::kOutput:
-        if (first_byte_at_ == 0) first_byte_at_ = apr_time_now();
+        if (first_byte_ns_ == 0) first_byte_ns_ = monotonic_ns();
         if (!response_.take(backend_.data())) {
           backend_.abort();
           finished_ = true;
@@ -164,18 +166,35 @@ void Transaction::note_suspended() {
   place_.note_suspended(true);
 }
 
+void Transaction::note(const char *name, const char *value) {
+  apr_table_setn(r_->notes, name, value);
+  apr_table_setn(r_->subprocess_env, name, value);
+}
+
+void Transaction::note_time(const char *name, std::uint64_t from_ns, std::uint64_t to_ns) {
+  note(name, apr_psprintf(r_->pool, "%.3f", static_cast<double>(to_ns - from_ns) / 1e6));
+}
+
+// The tenant's word for it, within what our own clock allows.
+void Transaction::note_figures(std::uint64_t now_ns) {
+  const fastcgi::Figures &figures = *backend_.figures();
+  const std::uint64_t begun_ns = std::clamp(figures.begun_ns, sent_ns_, now_ns);
+  const std::uint64_t ended_ns = std::clamp(figures.ended_ns, begun_ns, now_ns);
+  note_time("PADDOCK_QUEUE_MS", sent_ns_, begun_ns);
+  note_time("PADDOCK_RUN_MS", begun_ns, ended_ns);
+  note_time("PADDOCK_CPU_MS", 0, figures.cpu_ns);
+  note("PADDOCK_PEAK_MEMORY", apr_psprintf(r_->pool, "%" APR_UINT64_T_FMT, figures.peak_memory));
+  note("PADDOCK_COMPILED", apr_psprintf(r_->pool, "%" APR_UINT64_T_FMT, figures.compiled));
+}
+
 void Transaction::leave_notes() {
-  const auto note = [this](const char *name, const char *value) {
-    apr_table_setn(r_->notes, name, value);
-    apr_table_setn(r_->subprocess_env, name, value);
-  };
-  const auto milliseconds = [this](apr_interval_time_t time) {
-    return apr_psprintf(r_->pool, "%.3f", static_cast<double>(time) / 1000);
-  };
   note("PADDOCK_TENANT", tenant_.name.c_str());
   note("PADDOCK_SUSPENDED", was_suspended_ ? "1" : "0");
-  if (first_byte_at_ != 0) note("PADDOCK_FIRST_BYTE_MS", milliseconds(first_byte_at_ - sent_at_));
-  if (sent_at_ != 0) note("PADDOCK_TOTAL_MS", milliseconds(apr_time_now() - sent_at_));
+  if (sent_ns_ == 0) return;
+  const std::uint64_t now_ns = monotonic_ns();
+  if (first_byte_ns_ != 0) note_time("PADDOCK_FIRST_BYTE_MS", sent_ns_, first_byte_ns_);
+  note_time("PADDOCK_TOTAL_MS", sent_ns_, now_ns);
+  if (backend_.figures()) note_figures(now_ns);
 }
 
 }  // namespace paddock::apache

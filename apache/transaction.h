@@ -53,6 +53,9 @@ class Transaction {
       : r_(r), host_(host), tenant_(tenant), response_(r, tenant) {}
 
   int refuse(const char *reason, const char *what);
+  void note_figures(std::uint64_t now_ns);
+  void note(const char *name, const char *value);
+  void note_time(const char *name, std::uint64_t from_ns, std::uint64_t to_ns);
   void log_error_output(std::span<const char> text);
 
   request_rec *r_;
@@ -64,8 +67,8 @@ class Transaction {
   Response response_;
   std::unique_ptr<QuietOutput> quiet_;
   apr_interval_time_t timeout_ = 0;
-  apr_time_t sent_at_ = 0;
-  apr_time_t first_byte_at_ = 0;
+  std::uint64_t sent_ns_ = 0;  // CLOCK_MONOTONIC, as in the figures
+  std::uint64_t first_byte_ns_ = 0;
   bool was_suspended_ = false;
   bool finished_ = false;
 };

@@ -20,6 +20,8 @@ using Event = fastcgi::RequestAssembler::Event;
 
 // 16 records of a big write go out in one sendmsg(2).
 constexpr std::size_t kRecordsPerSend = 16;
+// What must always fit behind the buffered output, so that a small answer is one send.
+constexpr std::size_t kTailSize = fastcgi::kFiguresSize + fastcgi::kEndRequestSize;
 
 // Waits for `events` until the deadline; false: it has passed.
 bool wait_for(int fd, short events, std::chrono::steady_clock::time_point deadline) {
@@ -328,8 +330,7 @@ bool Connection::write(const char *data, std::size_t size) {
   if (finished_) return true;
   if (peer_gone() || fd_ < 0) return false;
   const std::size_t needed = size + (record_open_ ? 0 : fastcgi::kHeaderSize);
-  // END_REQUEST must always fit behind, so that a small answer is one send.
-  if (needed <= kOutputSize - fastcgi::kEndRequestSize - output_size_) {
+  if (needed <= kOutputSize - kTailSize - output_size_) {
     if (!record_open_) open_record();
     std::memcpy(output_.get() + output_size_, data, size);
     output_size_ += size;
@@ -416,7 +417,7 @@ bool Connection::flush() {
   return !peer_gone();
 }
 
-void Connection::finish() {
+void Connection::finish(const fastcgi::Figures *figures) {
   if (finished_ || fd_ < 0) return;
   finished_ = true;
   if (aborted_) {
@@ -424,6 +425,11 @@ void Connection::finish() {
     record_open_ = false;
   }
   close_record();
+  if (figures != nullptr && has_settings() && !aborted_) {
+    const auto record = fastcgi::format_figures(assembler_.request_id(), *figures);
+    std::memcpy(output_.get() + output_size_, record.data(), record.size());
+    output_size_ += record.size();
+  }
   const auto end =
       fastcgi::format_end_request(assembler_.request_id(), fastcgi::ProtocolStatus::kRequestComplete);
   std::memcpy(output_.get() + output_size_, end.data(), end.size());

@@ -24,6 +24,7 @@
 
 #include "php_worker/inbox.h"
 #include "php_worker/relief.h"
+#include "protocols/fastcgi/figures.h"
 #include "protocols/fastcgi/request_assembler.h"
 
 namespace paddock::php_worker {
@@ -64,7 +65,8 @@ class Connection {
   // Sends what is buffered and looks whether the web server has aborted the request.
   bool flush();
   // Ends the answer: END_REQUEST, in the same send as what was still buffered. More writes are ignored.
-  void finish();
+  // A web server that has sent settings is told the figures, if there are some.
+  void finish(const fastcgi::Figures *figures = nullptr);
   // Reads what the peer still sends, and closes. Who closes with the peer's empty STDIN record unread makes
   // its write fail with EPIPE, and mod_proxy_fcgi then throws a complete answer away.
   void close();

@@ -17,6 +17,7 @@
 #include "php_worker/htaccess_settings.h"
 #include "php_worker/php_headers.h"
 #include "php_worker/php_ini.h"
+#include "php_worker/request_figures.h"
 #include "php_worker/response_headers.h"
 #include "php_worker/sapi_module.h"
 #include "php_worker/sapi_request.h"
@@ -123,7 +124,7 @@ zend_stat_t *script_status() {
 }
 
 int end_of_request() {
-  if (request.connection != nullptr) request.connection->finish();
+  if (request.connection != nullptr) finish_answer(*request.connection);
   return SUCCESS;
 }
 
@@ -296,6 +297,16 @@ const zygote_link::Serving &serving() {
   return how_to_serve;
 }
 
+void finish_answer(Connection &connection) {
+  if (connection.finished()) return;
+  if (!connection.has_settings()) {
+    connection.finish();
+  } else {
+    const fastcgi::Figures figures = figures_so_far();
+    connection.finish(&figures);
+  }
+}
+
 SapiRequest *current_request() {
   return request.connection == nullptr ? nullptr : &request;
 }
@@ -408,6 +419,7 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
     return;
   }
   if (connection.has_settings()) {
+    begin_figures();
     forget_htaccess();
   } else if (!htaccess_allows(connection, params, script.path)) {
     return;

@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "base/monotonic.h"
+#include "php_worker/request_figures.h"
 #include "php_worker/sapi.h"
 #include "php_worker/sapi_request.h"
 #include "protocols/scoreboard/scoreboard.h"
@@ -49,7 +50,7 @@ PHP_FUNCTION(fastcgi_finish_request) {
   if (now == nullptr || now->connection->finished() || now->connection->peer_gone()) RETURN_FALSE;
   php_output_end_all();
   php_header();
-  now->connection->finish();
+  finish_answer(*now->connection);
   now->connection->close();
   RETURN_TRUE;
 }
@@ -184,6 +185,7 @@ const zend_function_entry kFunctions[] = {
 PHP_MINIT_FUNCTION(cgi_fcgi) {
   (void)type;
   REGISTER_INI_ENTRIES();
+  count_compilations();
   return SUCCESS;
 }
 

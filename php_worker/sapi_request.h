@@ -20,6 +20,9 @@ struct SapiRequest {
   std::int64_t body_read = 0;
 };
 
+// Ends the answer of the script that runs, with its figures where the web server wants them.
+void finish_answer(Connection &connection);
+
 // Null outside of a request.
 SapiRequest *current_request();
 

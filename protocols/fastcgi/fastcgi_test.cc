@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "protocols/fastcgi/figures.h"
 #include "protocols/fastcgi/params.h"
 #include "protocols/fastcgi/record.h"
 #include "protocols/fastcgi/request_assembler.h"
@@ -385,4 +386,21 @@ TEST_CASE("what breaks the protocol is an error that says what") {
     assembler.reset();
     CHECK(feed(assembler, request("", "x", 0, 9), 4096).body == "x");
   }
+}
+
+TEST_CASE("figures are one record") {
+  const Figures sent{1, 0x0102030405060708, 3, std::uint64_t{1} << 63, 5};
+  const auto record = format_figures(7, sent);
+  RecordReader reader;
+  std::span<const std::uint8_t> input = record;
+  Fragment fragment;
+  REQUIRE(reader.next(input, fragment));
+  CHECK((fragment.first && fragment.last && fragment.header.type == kFigures &&
+         fragment.header.request_id == 7));
+  const auto received = parse_figures(fragment.content);
+  REQUIRE(received);
+  CHECK((received->begun_ns == 1 && received->ended_ns == sent.ended_ns && received->cpu_ns == 3 &&
+         received->peak_memory == sent.peak_memory && received->compiled == 5));
+  CHECK_FALSE(parse_figures(fragment.content.first(39)));
+  CHECK_FALSE(parse_figures({}));
 }

@@ -191,12 +191,16 @@ def host(accounts, nothing_left_by_the_module):
         yield _host(paddocks, apaches)
 
 
+_MODULE_MAIN = f"LoadModule actions_module {apache_.MODULES}/mod_actions.so\n" + (
+    'LogFormat "%U %{PADDOCK_QUEUE_MS}n %{PADDOCK_RUN_MS}n %{PADDOCK_CPU_MS}n %{PADDOCK_PEAK_MEMORY}n '
+    '%{PADDOCK_COMPILED}n %{PADDOCK_TOTAL_MS}n" figures\nCustomLog figures.log figures\n')
+
+
 @pytest.fixture(scope="module")
 def module_host(accounts, nothing_left_by_the_module):
     """The same with mod_paddock in Apache."""
     with _instances(accounts) as paddocks, _apaches() as apaches:
-        yield _host(paddocks, apaches, apache={"module": True, "main": "LoadModule actions_module "
-                                                         f"{apache_.MODULES}/mod_actions.so\n"})
+        yield _host(paddocks, apaches, apache={"module": True, "main": _MODULE_MAIN})
 
 
 @pytest.fixture(scope="module")

@@ -239,3 +239,30 @@ def test_control_the_attacks_succeed_with_fpm(host, secret, directory, name):
         assert succeeded(host, answer), answer
     finally:
         fpm.stop()
+
+
+def figures(host, path):
+    """Of the last request for `path`: queue, run, cpu, memory, compiled and total time, as Apache logs them."""
+    log = host.paddock.directory / "figures.log"
+    lines = machine.wait_for(lambda: re.findall(rf"(?m)^{re.escape(path)} (.*)$", log.read_text()), 10)
+    return lines[-1].split()
+
+
+def test_figures_for_the_access_log(host):
+    script = host.paddock.tenants["alice"].docroot / "takes.php"
+    script.write_text("<?php $until = hrtime(true) + 60e6; $all = str_repeat('x', 8 << 20);\n"
+                      "while (hrtime(true) < $until); usleep(100000); echo 'done';")
+    assert host.alice.get("/takes.php").ok()
+    queue, run, cpu, memory, compiled, total = map(float, figures(host, "/takes.php"))
+    assert compiled == 1 and memory > 8 << 20
+    assert run >= 160 and queue + run <= total
+    assert 0 < cpu < run
+    script.write_text("<?php fastcgi_finish_request(); include 'hello.php';")
+    assert host.alice.get("/takes.php/finished").ok()
+    assert float(figures(host, "/takes.php/finished")[1]) < run
+    script.unlink()
+
+
+def test_no_figures_where_no_script_ran(host):
+    assert host.alice.get("/style.css").status == 404
+    assert figures(host, "/style.css") == ["-"] * 6
