@@ -9,6 +9,18 @@
 #include "base/monotonic.h"
 
 namespace paddock::apache {
+namespace {
+
+// One of several requests in an HTTP/2 connection, whose bytes go through mod_http2 and never to a socket of
+// its own: writing waits there, and a stream that was reset is known by a mark, without any event.
+bool is_stream(const conn_rec *c) {
+  return c->master != nullptr;
+}
+
+// How often that mark is looked at.
+constexpr apr_interval_time_t kStreamLook = apr_time_from_msec(250);
+
+}  // namespace
 
 int client_fd(conn_rec *c) {
   apr_os_sock_t fd = -1;
@@ -37,8 +49,9 @@ int Transaction::refuse(const char *reason, const char *what) {
   // A site's own ErrorDocument comes first.
   if (!host_.refusal_page().empty() &&
       ap_response_code_string(r_, ap_index_of_response(HTTP_SERVICE_UNAVAILABLE)) == nullptr)
+    // httpd takes a text for one to show unless it looks like an address, which a line's end does not.
     ap_custom_response(r_, HTTP_SERVICE_UNAVAILABLE,
-                       apr_pstrcat(r_->pool, "\"", host_.refusal_page().c_str(), nullptr));
+                       apr_pstrcat(r_->pool, "\n", host_.refusal_page().c_str(), nullptr));
   finished_ = true;
   return HTTP_SERVICE_UNAVAILABLE;
 }
@@ -69,7 +82,7 @@ void Transaction::log_error_output(std::span<const char> text) {
 Transaction::Progress Transaction::advance() {
   conn_rec *c = r_->connection;
   while (!finished_) {
-    if (c->data_in_output_filters != 0) {
+    if (!is_stream(c) && c->data_in_output_filters != 0) {
       if (!write_quietly(c)) {
         abandon();
         break;
@@ -80,7 +93,7 @@ Transaction::Progress Transaction::advance() {
       case Backend::Event::kWait:
         if (response_.has_unflushed()) {
           // PHP may have flushed, and pauses.
-          if (quiet_ == nullptr) quiet_ = std::make_unique<QuietOutput>(c);
+          if (quiet_ == nullptr && !is_stream(c)) quiet_ = std::make_unique<QuietOutput>(c);
           response_.flush();
           continue;
         }
@@ -121,7 +134,9 @@ Transaction::Progress Transaction::advance() {
 }
 
 bool Transaction::wait(Progress why, apr_interval_time_t time) {
-  pollfd entries[2] = {{client_fd(r_->connection), POLLRDHUP, 0}, {backend_.fd(), backend_.wanted(), 0}};
+  const conn_rec *c = r_->connection;
+  pollfd entries[2] = {{is_stream(c) ? -1 : client_fd(r_->connection), POLLRDHUP, 0},
+                       {backend_.fd(), backend_.wanted(), 0}};
   if (why == Progress::kClient) {
     entries[0].events = POLLOUT;
     entries[1].fd = -1;
@@ -129,8 +144,14 @@ bool Transaction::wait(Progress why, apr_interval_time_t time) {
   const apr_time_t end = apr_time_now() + time;
   for (;;) {
     const apr_interval_time_t left = end - apr_time_now();
-    const int ready = ::poll(entries, 2, left <= 0 ? 0 : static_cast<int>((left + 999) / 1000));
+    const apr_interval_time_t slice = is_stream(c) ? std::min(left, kStreamLook) : left;
+    const int ready = ::poll(entries, 2, slice <= 0 ? 0 : static_cast<int>((slice + 999) / 1000));
     if (ready < 0 && errno == EINTR) continue;
+    if (ready == 0 && slice < left && c->aborted == 0) continue;
+    if (ready == 0 && c->aborted != 0) {
+      abandon();
+      return false;
+    }
     if (ready <= 0) return false;
     if (why == Progress::kBackend && entries[1].revents == 0 && entries[0].revents != 0) {
       abandon();

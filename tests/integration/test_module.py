@@ -6,16 +6,18 @@ import json
 import os
 import re
 import socket
+import struct
 import threading
 import time
 
 import pytest
 
-from harness import machine, process
+from harness import fastcgi, machine, process
 from harness.apache import Apache
 from harness.responder import Responder, socket_path
 
 pytestmark = pytest.mark.sanitizer
+FIGURES = 65  # the type of a record of our own: protocols/fastcgi/figures.h
 SLOW = 0.3  # seconds: far beyond PaddockSuspendAfter
 
 
@@ -53,8 +55,8 @@ class Server:
 def serve(make_paddock):
     """serve(handler=…, main=…, servers=…, threads=…) → Server, started."""
     with contextlib.ExitStack() as stack:
-        def make(handler=None, main="", **options):
-            paddock = make_paddock()
+        def make(handler=None, main="", runtime=None, **options):
+            paddock = make_paddock(runtime=runtime)
             paddock.add_tenant("alice")
             paddock.write_config()
             socket_path(paddock, "alice")  # makes the key
@@ -299,6 +301,17 @@ def test_continue(server):
         assert b'"body": 4' in connection.makefile("rb").read()
 
 
+def test_trailers(server):
+    """What follows a chunked body is part of neither the body nor, as under mod_php, the environment."""
+    server.respond(tell)
+    with socket.create_connection((server.site.host, server.site.port), machine.patience(10)) as connection:
+        connection.sendall(b"POST /hello.php HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n"
+                           b"Connection: close\r\n\r\n4\r\nbody\r\n0\r\nX-Sum: 1\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200") and b'"body": 4' in answer
+    assert b'"HTTP_TRAILER"' in answer and b"HTTP_X_SUM" not in answer
+
+
 def test_a_body_that_is_too_long(serve):
     server = serve(handler="PaddockTenant alice\nLimitRequestBody 1000\n")
     server.respond(tell)
@@ -321,7 +334,13 @@ def test_settings_are_merged_by_apaches_rules(serve):
         php_admin_flag also on
         <Location /sub>
           php_value d location
-        </Location>""")
+        </Location>
+        <Directory /tmp/*/homes/*/public_html>
+          # It limits access only: other directives in it hold for every method, mod_php's too.
+          <Limit POST>
+            php_value e limit
+          </Limit>
+        </Directory>""")
     server.respond(tell)
     server.htaccess("php_value b htaccess\nphp_value fixed tenant\nphp_flag flag On\nphp_value empty none\n"
                     "<Files hello.php>\nphp_value c files\n</Files>\n"
@@ -331,10 +350,10 @@ def test_settings_are_merged_by_apaches_rules(serve):
     common = {"fixed": ("admin", True, False), "also": ("1", True, False), "a": ("vhost", False, False),
               "empty": ("", False, True)}
     assert settings(server) == {**common, "b": ("htaccess", False, True), "flag": ("1", False, True),
-                                "c": ("files", False, True)}
+                                "c": ("files", False, True), "e": ("limit", False, False)}
     assert settings(server, "/hello.php?if")["c"] == ("if", False, True)
     assert settings(server, "/sub/x.php") == {**common, "b": ("deeper", False, True), "flag": ("0", False, True),
-                                              "d": ("location", False, False)}
+                                              "d": ("location", False, False), "e": ("limit", False, False)}
 
 
 def test_settings_need_allowoverride_options(serve):
@@ -523,8 +542,9 @@ def test_x_sendfile(server, directory):
 
 # --- limits
 
-def test_limits(serve):
-    server = serve(main="PaddockLimit 5\nPaddockTenantLimit 3\n")
+def test_limits(serve, directory):
+    (directory / "full.html").write_text("<p>Full.</p>")
+    server = serve(main="PaddockLimit 5\nPaddockTenantLimit 3\n", runtime={"refusal_page": str(directory / "full.html")})
     release = asyncio.Event()
 
     async def behave(request):
@@ -539,7 +559,7 @@ def test_limits(serve):
     machine.wait_for(lambda: responder.open == 3, 10)
     refused = server.site.get("/hello.php")
     assert refused.status == 503 and refused.headers["Retry-After"]
-    assert refused.headers["X-Paddock-Reason"] == "apache-limit"
+    assert refused.headers["X-Paddock-Reason"] == "apache-limit" and refused.text.strip() == "<p>Full.</p>"
     assert server.site.get("/style.css").status == 404  # not PHP: not counted
     responder.call(release.set)
     for thread in threads:
@@ -573,3 +593,26 @@ def test_figures(serve):
                                                 (server.paddock.directory / "figures.log").read_text()), 5)
     machine.wait_for(lambda: "alice 1" in (server.paddock.directory / "figures.log").read_text(), 5)
     assert lines[0] == "0"
+
+
+def test_figures_that_lie(serve):
+    """A tenant writes them: times stay within Apache's own, and what is no figures record is none."""
+    server = serve(main='LogFormat "%q %{PADDOCK_QUEUE_MS}n %{PADDOCK_RUN_MS}n %{PADDOCK_TOTAL_MS}n" figures\n'
+                        "CustomLog figures.log figures\n")
+    sent = {"huge": struct.pack("!5Q", *[2**64 - 1] * 5), "zero": bytes(40), "ends-first": struct.pack("!5Q", 2**63, 1, 0, 0, 0),
+            "short": bytes(39), "long": bytes(48)}
+
+    async def behave(request):
+        request.writer.write(fastcgi.record(FIGURES, sent[request.query]))
+        request.answer("done")
+
+    server.respond(behave)
+    for name in sent:
+        assert server.site.get("/hello.php?" + name).ok().text == "done"
+    log = server.paddock.directory / "figures.log"
+    machine.wait_for(lambda: log.read_text().count("?") == len(sent), 10)
+    for name, queue, run, total in re.findall(r"(?m)^(\?.*) (.*) (.*) (.*)$", log.read_text()):
+        if name in ("?short", "?long"):
+            assert queue == run == "-"
+            continue
+        assert 0 <= float(queue) and 0 <= float(run) and float(queue) + float(run) <= float(total) + 0.002, name

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness import machine, process
-from harness.apache import PROGRAM
+from harness.apache import MODULES, PROGRAM
 from harness.responder import Responder, socket_path
 from test_module import SLOW, serve  # noqa: F401
 
@@ -291,9 +291,11 @@ def test_a_backend_that_dies_while_suspended(held):
         assert client.answer().startswith(b"HTTP/1.1 503")
 
 
-def test_a_thread_that_has_to_wait(serve):  # noqa: F811
-    """The MPM worker cannot suspend: requests wait, are answered, and a client that goes is noticed."""
-    server = serve(servers=1, threads=4, mpm="worker")
+@pytest.mark.parametrize("mpm", [{"mpm": "worker", "servers": 1, "threads": 4},
+                                 {"mpm": "prefork", "servers": 4, "threads": 1}], ids=lambda mpm: mpm["mpm"])
+def test_a_thread_that_has_to_wait(serve, mpm):  # noqa: F811
+    """These MPMs cannot suspend: requests wait, are answered, and a client that goes is noticed."""
+    server = serve(**mpm)
     gone = []
 
     async def behave(request):
@@ -310,6 +312,39 @@ def test_a_thread_that_has_to_wait(serve):  # noqa: F811
     client = Client(server.site, "/hello.php?gone")
     machine.wait_for(lambda: responder.open == 1, 10)
     client.socket.close()
+    machine.wait_for(lambda: gone == [True], 10)
+
+
+def test_streams_of_http_2_wait(serve):  # noqa: F811
+    """They cannot be suspended either."""
+    server = serve(main=f"LoadModule http2_module {MODULES}/mod_http2.so\nProtocols h2c http/1.1\n")
+    (server.docroot / "static.txt").write_text("static")
+
+    gone = []
+
+    async def behave(request):
+        if request.query == "gone":
+            gone.append(await request.peer_goes())
+        await asyncio.sleep(SLOW / 3)
+        request.answer("late " + request.query)
+
+    responder = server.respond(behave)
+    address = f"http://{server.site.host}:{server.site.port}"
+
+    def fetch(path):
+        """A connection each: this curl cannot multiplex with prior knowledge."""
+        return subprocess.Popen(
+            ["curl", "--silent", "--show-error", "--max-time", str(int(machine.patience(30))), "--http2-prior-knowledge",
+             "--write-out", "|%{http_version} %{response_code}", f"{address}/{path}"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+
+    clients = [fetch(path) for path in [*(f"hello.php?{number}" for number in range(8)), "static.txt"]]
+    answers = [client.communicate()[0] for client in clients]
+    assert answers == [*(f"late {number}|2 200" for number in range(8)), "static|2 200"]
+    client = fetch("hello.php?gone")
+    machine.wait_for(lambda: responder.open == 1, 10)
+    client.kill()
+    client.communicate()
     machine.wait_for(lambda: gone == [True], 10)
 
 

@@ -33,10 +33,12 @@ AddType text/css .css
 AddType text/javascript .js
 StartServers {servers}
 ServerLimit {servers}
-ThreadsPerChild {threads}
 MaxRequestWorkers {workers}
-MinSpareThreads 1
-MaxSpareThreads {workers}
+<IfModule !mpm_prefork_module>
+  ThreadsPerChild {threads}
+  MinSpareThreads 1
+  MaxSpareThreads {workers}
+</IfModule>
 Timeout {timeout}
 KeepAlive On
 LimitRequestBody 0
@@ -142,7 +144,8 @@ class Apache:
                 self.process = subprocess.Popen(
                     [*self.command, "-f", str(self.directory / "apache.conf"), self.mode],
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
-                    preexec_fn=process.end_with_parent,
+                    # At its end the MPM prefork signals its whole process group.
+                    preexec_fn=process.end_with_parent, process_group=0,
                     env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self._sanitizer()})
             machine.wait_for(lambda: self.process.poll() is not None or self._answers(), 20,
                              "Apache answers or has ended")
