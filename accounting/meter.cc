@@ -36,6 +36,15 @@ std::uint64_t run_identity(std::string_view boot_id, std::uint64_t inode) {
   return hash == 0 ? 1 : hash;
 }
 
+std::uint64_t most_requests(std::uint32_t workers, std::chrono::nanoseconds age) {
+  return to_count(kRequestsPerWorkerSecond * std::max(workers, 1U) *
+                  std::chrono::duration<double>(age).count());
+}
+
+std::uint64_t most_time_ns(std::uint32_t workers, std::chrono::nanoseconds age) {
+  return to_count(1e9 * std::max(workers, 1U) * std::chrono::duration<double>(age).count());
+}
+
 Meter::Meter(const Mark &mark) {
   marks_[static_cast<std::size_t>(Source::kKernel)] = mark;
 }
@@ -59,10 +68,9 @@ void Meter::read(Source source, std::uint64_t run, const Counters &figures) {
 void Meter::read_board(std::uint64_t run, Counters figures, std::uint32_t workers,
                        std::chrono::nanoseconds age) {
   const double seconds = std::chrono::duration<double>(age).count();
-  figures.requests =
-      std::min(figures.requests, to_count(kRequestsPerWorkerSecond * std::max(workers, 1U) * seconds));
-  figures.request_ns = std::min(figures.request_ns, to_count(1e9 * std::max(workers, 1U) * seconds));
-  figures.late = std::min(figures.late, to_count(kRequestsPerWorkerSecond * std::max(workers, 1U) * seconds));
+  figures.requests = std::min(figures.requests, most_requests(workers, age));
+  figures.request_ns = std::min(figures.request_ns, most_time_ns(workers, age));
+  figures.late = std::min(figures.late, most_requests(workers, age));
   figures.bytes_in = std::min(figures.bytes_in, to_count(kBytesPerSecond * seconds));
   figures.bytes_out = std::min(figures.bytes_out, to_count(kBytesPerSecond * seconds));
   read(Source::kBoard, run, figures);

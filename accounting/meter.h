@@ -26,6 +26,10 @@ struct Mark {
   bool operator==(const Mark &) const = default;
 };
 
+// The most that so many worker processes can have done in that time: requests, and wall time of requests.
+[[nodiscard]] std::uint64_t most_requests(std::uint32_t workers, std::chrono::nanoseconds age);
+[[nodiscard]] std::uint64_t most_time_ns(std::uint32_t workers, std::chrono::nanoseconds age);
+
 class Meter {
  public:
   explicit Meter(const Mark &mark = {});

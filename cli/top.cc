@@ -5,9 +5,9 @@
 #include <ostream>
 #include <thread>
 
-#include "cli/top_terminal.h"
 #include "cli/text.h"
 #include "cli/top_model.h"
+#include "cli/top_terminal.h"
 #include "cli/top_view.h"
 
 namespace paddock::cli {

@@ -1,7 +1,7 @@
 #include <catch2/catch.hpp>
 
-#include "cli/top_terminal.h"
 #include "cli/top_model.h"
+#include "cli/top_terminal.h"
 #include "cli/top_view.h"
 
 using namespace paddock;

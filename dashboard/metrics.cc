@@ -9,11 +9,26 @@
 #include <vector>
 
 #include "base/file.h"
+#include "base/latency_buckets.h"
 
 namespace paddock::dashboard {
 namespace {
 
-enum class Kind : std::uint8_t { kGauge, kCounter, kSummary };
+enum class Kind : std::uint8_t { kGauge, kCounter, kSummary, kHistogram };
+
+const char *name_of(Kind kind) {
+  switch (kind) {
+    case Kind::kGauge:
+      return "gauge";
+    case Kind::kCounter:
+      return "counter";
+    case Kind::kSummary:
+      return "summary";
+    case Kind::kHistogram:
+      return "histogram";
+  }
+  return "unknown";
+}
 
 class Writer {
  public:
@@ -25,13 +40,19 @@ class Writer {
     total_ = kind == Kind::kCounter;
     // OpenMetrics names the family, the older format the series.
     const std::string_view suffix = total_ && format_ == MetricsFormat::kText ? "_total" : "";
-    const char *const type = kind == Kind::kGauge ? "gauge" : total_ ? "counter" : "summary";
-    append({"# HELP ", name, suffix, " ", help, "\n# TYPE ", name, suffix, " ", type, "\n"});
+    append({"# HELP ", name, suffix, " ", help, "\n# TYPE ", name, suffix, " ", name_of(kind), "\n"});
   }
   // labels: as they are written, without braces.
   void value(std::string_view labels, double number, std::string_view suffix = {}) {
+    series({labels}, number, suffix);
+  }
+  void series(std::initializer_list<std::string_view> labels, double number, std::string_view suffix = {}) {
     append({name_, total_ ? "_total" : suffix});
-    if (!labels.empty()) append({"{", labels, "}"});
+    if (!labels.begin()->empty()) {
+      text_ += '{';
+      append(labels);
+      text_ += '}';
+    }
     std::array<char, 32> digits{};
     const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
     append({" ", std::string_view(digits.data(), static_cast<std::size_t>(end - digits.data())), "\n"});
@@ -114,6 +135,33 @@ void summary(Writer &out, const Tenants &tenants, std::string_view name, std::st
     out.value(tenant.label, static_cast<double>(total.*sum_us) * kMicro, "_sum");
     out.value(tenant.label, static_cast<double>(total.*count), "_count");
   }
+}
+
+// `buckets`: each its own, by base/latency_buckets.h.
+void histogram(Writer &out, const Tenant &tenant, const std::vector<std::uint64_t> &buckets,
+               std::uint64_t sum_us) {
+  static const auto bounds = [] {
+    std::array<std::string, kLatencyBuckets> texts;
+    for (std::size_t i = 0; i < kLatencyBoundsMs.size(); ++i) {
+      std::array<char, 32> digits{};
+      const auto end = std::to_chars(digits.data(), digits.data() + digits.size(),
+                                     static_cast<double>(kLatencyBoundsMs[i]) / 1000)
+                           .ptr;
+      // OpenMetrics: le is a float as it is written canonically, "1.0" and not "1".
+      texts[i] = ",le=\"" + std::string(digits.data(), end);
+      if (texts[i].find('.') == std::string::npos) texts[i] += ".0";
+      texts[i] += '"';
+    }
+    texts.back() = ",le=\"+Inf\"";
+    return texts;
+  }();
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    if (i < buckets.size()) sum += buckets[i];
+    out.series({tenant.label, bounds[i]}, static_cast<double>(sum), "_bucket");
+  }
+  out.value(tenant.label, static_cast<double>(sum_us) * kMicro, "_sum");
+  out.value(tenant.label, static_cast<double>(sum), "_count");
 }
 
 // The gauge of a sandbox: 0 where there is none.
@@ -212,8 +260,21 @@ void requests(Writer &out, const Tenants &tenants) {
            {{R"(outcome="answered")", &Usage::requests},
             {R"(outcome="refused")", &Usage::refused},
             {R"(outcome="late")", &Usage::late}});
-  summary(out, tenants, "paddock_tenant_request_duration_seconds", "How long workers ran requests.",
-          &Usage::request_us, &Usage::requests);
+  out.family("paddock_tenant_request_duration_seconds", Kind::kHistogram, "How long workers ran requests.");
+  for (const auto &tenant : tenants)
+    if (const auto &sample = tenant.live->sample)
+      histogram(out, tenant, sample->requests_by_time, sample->requests_time_us);
+  out.family("paddock_tenant_responses", Kind::kCounter,
+             "Answers of workers, by the class of their status; none: the connection ended without one.");
+  static constexpr std::array<std::string_view, 6> kClasses = {R"(,code="none")", R"(,code="1xx")",
+                                                               R"(,code="2xx")",  R"(,code="3xx")",
+                                                               R"(,code="4xx")",  R"(,code="5xx")"};
+  for (const auto &tenant : tenants) {
+    if (!tenant.live->sample) continue;
+    const auto &classes = tenant.live->sample->requests_by_class;
+    for (std::size_t i = 0; i < kClasses.size(); ++i)
+      out.series({tenant.label, kClasses[i]}, i < classes.size() ? static_cast<double>(classes[i]) : 0);
+  }
   summary(out, tenants, "paddock_tenant_queue_duration_seconds",
           "How long requests waited, of those that had to.", &Usage::queue_us, &Usage::queued);
   counters(out, tenants, "paddock_tenant_request_bytes", "Bodies of requests and responses.",

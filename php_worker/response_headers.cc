@@ -27,6 +27,13 @@ bool is_status_header(const sapi_header_struct &header) {
   return header.header_len >= 7 && ::strncasecmp(header.header, "Status:", 7) == 0;
 }
 
+unsigned number_of(std::string_view text) {
+  while (text.starts_with(' ')) text.remove_prefix(1);
+  unsigned number = 0;
+  std::from_chars(text.data(), text.data() + text.size(), number);
+  return number;
+}
+
 bool has_status_header(sapi_headers_struct &headers) {
   zend_llist_position position;
   for (auto *header = static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&headers.headers, &position));
@@ -59,7 +66,8 @@ void write_status(Connection &connection, const sapi_headers_struct &headers) {
 
 }  // namespace
 
-void write_response_headers(Connection &connection, sapi_headers_struct &headers) {
+unsigned write_response_headers(Connection &connection, sapi_headers_struct &headers) {
+  unsigned status = headers.http_response_code == 0 ? 200 : static_cast<unsigned>(headers.http_response_code);
   const bool status_is_there = has_status_header(headers);
   if (!status_is_there && headers.http_response_code != 200 && headers.http_response_code != 0)
     write_status(connection, headers);
@@ -73,6 +81,7 @@ void write_response_headers(Connection &connection, sapi_headers_struct &headers
       // Web servers take the first and choke on a second.
       if (status_written) continue;
       status_written = true;
+      status = number_of({header->header + 7, header->header_len - 7});
     }
     write(connection, {header->header, header->header_len});
     write(connection, "\r\n");
@@ -85,6 +94,7 @@ void write_response_headers(Connection &connection, sapi_headers_struct &headers
     sapi_free_header(&type);
   }
   write(connection, "\r\n");
+  return status;
 }
 
 }  // namespace paddock::php_worker

@@ -6,7 +6,8 @@
 
 namespace paddock::php_worker {
 
-// Writes a Status header where the status is not 200, the script's headers, and the empty line.
-void write_response_headers(Connection &connection, sapi_headers_struct &headers);
+// Writes a Status header where the status is not 200, the script's headers, and the empty line. The status
+// that it tells; 0: none that is a number.
+unsigned write_response_headers(Connection &connection, sapi_headers_struct &headers);
 
 }  // namespace paddock::php_worker

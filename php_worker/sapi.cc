@@ -53,7 +53,7 @@ void flush_output(void *context) {
 }
 
 int send_headers(sapi_headers_struct *headers) {
-  write_response_headers(*request.connection, *headers);
+  request.status = write_response_headers(*request.connection, *headers);
   return SAPI_HEADER_SENT_SUCCESSFULLY;
 }
 
@@ -165,8 +165,8 @@ bool parse_content_length(std::string_view text, std::int64_t &length) {
   return error == std::errc() && end == text.data() + text.size() && length >= 0;
 }
 
-// An answer that needs no interpreter.
-void answer_plainly(Connection &connection, std::string_view status, std::string_view body) {
+// An answer that needs no interpreter. Its status.
+unsigned answer_plainly(Connection &connection, std::string_view status, std::string_view body) {
   static constexpr std::string_view kHead = "Status: ";
   static constexpr std::string_view kType = "\r\nContent-type: text/html; charset=UTF-8\r\n\r\n";
   connection.write(kHead.data(), kHead.size());
@@ -174,6 +174,9 @@ void answer_plainly(Connection &connection, std::string_view status, std::string
   connection.write(kType.data(), kType.size());
   connection.write(body.data(), body.size());
   connection.finish();
+  unsigned code = 0;
+  std::from_chars(status.data(), status.data() + status.size(), code);
+  return code;
 }
 
 // True: it was the status or the ping page, and is answered.
@@ -271,20 +274,18 @@ void run_php(const char *path) {
   zend_end_try();
 }
 
-// False: answered.
-bool htaccess_allows(Connection &connection, const Params &params, const char *path) {
+// The status of what was answered; 0: nothing, the script is to run.
+unsigned refused_by_htaccess(Connection &connection, const Params &params, const char *path) {
   switch (how_to_serve.htaccess ? read_htaccess(params, path) : HtaccessVerdict::kServe) {
     case HtaccessVerdict::kServe:
-      return true;
+      return 0;
     case HtaccessVerdict::kForbidden:
-      answer_plainly(connection, "403 Forbidden", "Access denied.\n");
-      return false;
+      return answer_plainly(connection, "403 Forbidden", "Access denied.\n");
     case HtaccessVerdict::kBroken:
-      answer_plainly(connection, "500 Internal Server Error",
-                     "The configuration of this site has an error; the site's log says where.\n");
-      return false;
+      break;
   }
-  return false;
+  return answer_plainly(connection, "500 Internal Server Error",
+                        "The configuration of this site has an error; the site's log says where.\n");
 }
 
 }  // namespace
@@ -370,38 +371,35 @@ void prepare_worker_php() {
   reseed_random();
 }
 
-void answer_too_large(Connection &connection) {
-  answer_plainly(connection, "413 Content Too Large", "Content too large.\n");
+unsigned answer_too_large(Connection &connection) {
+  return answer_plainly(connection, "413 Content Too Large", "Content too large.\n");
 }
 
-void serve_request(Connection &connection, Params &params, void (*script_found)(const char *path)) {
+unsigned serve_request(Connection &connection, Params &params, void (*script_found)(const char *path)) {
   if (!params.decode(connection.params())) {
     log_line("bad request", params.problem());
-    answer_plainly(connection, "400 Bad Request", "Bad request.\n");
-    return;
+    return answer_plainly(connection, "400 Bad Request", "Bad request.\n");
   }
   // A request without a method is no CGI request: PHP-FPM ends it without a word too.
   if (params.get("REQUEST_METHOD").empty()) {
     log_line("bad request", "no REQUEST_METHOD");
     connection.finish();
-    return;
+    return 0;
   }
-  if (answer_page(connection, params)) return;
+  if (answer_page(connection, params)) return 200;
   repair_environment(params, how_to_serve.repairs);
   std::int64_t content_length = -1;
   if (const std::string_view text = params.get("CONTENT_LENGTH");
       !text.empty() && !parse_content_length(text, content_length)) {
     log_line("bad request", "CONTENT_LENGTH is not a number");
-    answer_plainly(connection, "400 Bad Request", "Bad request.\n");
-    return;
+    return answer_plainly(connection, "400 Bad Request", "Bad request.\n");
   }
   const Script script = locate_script(
       params, module_settings().fix_pathinfo && (how_to_serve.repairs & zygote_link::kPathInfo) != 0,
       (how_to_serve.repairs & zygote_link::kProxyPrefix) != 0);
   if (script.outcome == Script::Outcome::kMissing) {
     log_line("Primary script unknown", script.path == nullptr ? "no SCRIPT_FILENAME" : script.path);
-    answer_plainly(connection, "404 Not Found", "File not found.\n");
-    return;
+    return answer_plainly(connection, "404 Not Found", "File not found.\n");
   }
   if (script.outcome == Script::Outcome::kForbidden ||
       !extension_allowed(script.path, module_settings().limit_extensions)) {
@@ -409,20 +407,18 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
                  ? "Access denied: a directory, or not readable"
                  : "Access denied: the extension is not in paddock.limit_extensions",
              script.path);
-    answer_plainly(connection, "403 Forbidden", "Access denied.\n");
-    return;
+    return answer_plainly(connection, "403 Forbidden", "Access denied.\n");
   }
   // The module of Apache that sends settings has read the .htaccess files as well.
   if (!hold_web_settings(connection.settings())) {
     log_line("bad request", "malformed settings");
-    answer_plainly(connection, "400 Bad Request", "Bad request.\n");
-    return;
+    return answer_plainly(connection, "400 Bad Request", "Bad request.\n");
   }
   if (connection.has_settings()) {
     begin_figures();
     forget_htaccess();
-  } else if (!htaccess_allows(connection, params, script.path)) {
-    return;
+  } else if (const unsigned refused = refused_by_htaccess(connection, params, script.path); refused != 0) {
+    return refused;
   }
   script_found(script.path);
   request.connection = &connection;
@@ -432,11 +428,12 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
   request.body_read = 0;
   request.input_closed = false;
   request.engine_off = false;
+  request.status = 0;
   run_php(script.path);
   // mod_php steps aside, and Apache then sends the script's source.
   if (request.engine_off) {
     log_line("Access denied: PHP's engine is switched off here", script.path);
-    answer_plainly(connection, "403 Forbidden", "Access denied.\n");
+    request.status = answer_plainly(connection, "403 Forbidden", "Access denied.\n");
   }
   connection.finish();
   if (!connection.problem().empty()) {
@@ -448,6 +445,7 @@ void serve_request(Connection &connection, Params &params, void (*script_found)(
   SG(request_info).path_translated = nullptr;
   request.connection = nullptr;
   request.params = nullptr;
+  return request.status;
 }
 
 }  // namespace paddock::php_worker

@@ -50,11 +50,11 @@ void set_pool_view(const PoolView &view);
 
 // Runs the request whose params have been decoded, to its end: the answer is finished, but the connection is
 // not closed. What goes wrong goes to standard error, a line each. `script` receives the file's path, for the
-// scoreboard, before it runs.
-void serve_request(Connection &connection, Params &params, void (*script_found)(const char *path));
+// scoreboard, before it runs. The status that was sent; 0: none.
+unsigned serve_request(Connection &connection, Params &params, void (*script_found)(const char *path));
 
-// Answers a request whose body is longer than the plan allows, without PHP.
-void answer_too_large(Connection &connection);
+// Answers a request whose body is longer than the plan allows, without PHP. The status.
+unsigned answer_too_large(Connection &connection);
 
 // A line for the tenant's log: one write(2) to standard error, control characters and all that is not ASCII
 // escaped by the keeper's relay. Allocates nothing.

@@ -18,6 +18,7 @@ struct SapiRequest {
   bool engine_off = false;    // php_flag engine off: the script is not run
   std::int64_t content_length = -1;  // -1: not told (a chunked body)
   std::int64_t body_read = 0;
+  unsigned status = 0;  // that was sent; 0: not yet
 };
 
 // Ends the answer of the script that runs, with its figures where the web server wants them.

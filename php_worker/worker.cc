@@ -185,14 +185,15 @@ class Worker final : private Relief {
     const std::uint64_t start = monotonic_ns();
     begin(start);
     const Connection::Arrival arrival = connection_.read_request();
+    unsigned status = 0;
     switch (arrival) {
       case Connection::Arrival::kRequest:
         note_request();
-        serve_request(connection_, params_, note_script);
+        status = serve_request(connection_, params_, note_script);
         break;
       case Connection::Arrival::kTooLarge:
         note_request();
-        refuse_too_large();
+        status = refuse_too_large();
         break;
       case Connection::Arrival::kBroken:
         log_line("bad request", connection_.problem());
@@ -202,13 +203,14 @@ class Worker final : private Relief {
         break;
     }
     connection_.close();
-    end(start, arrival != Connection::Arrival::kLeft);
+    end(start, arrival != Connection::Arrival::kLeft, status);
   }
 
-  void refuse_too_large() {
-    answer_too_large(connection_);
+  unsigned refuse_too_large() {
+    const unsigned status = answer_too_large(connection_);
     // Only counted there: where the socket is full, it is not.
     [[maybe_unused]] const auto told = handoff_.send(handoff::TooLarge{});
+    return status;
   }
 
   bool take_slow(BorrowedFd connection, std::string_view received, BorrowedFd file) override {
@@ -272,14 +274,21 @@ class Worker final : private Relief {
     set_title(busy_title_, method, " ", uri.substr(0, uri.find('?')));
   }
 
-  void end(std::uint64_t start, bool served) {
+  void end(std::uint64_t start, bool served, unsigned status) {
     const std::uint64_t now = monotonic_ns();
     if (served) ++served_;
     slot_.requests.store(served_, std::memory_order_relaxed);
     slot_.since_ns.store(now, std::memory_order_relaxed);
     slot_.state.store(static_cast<std::uint32_t>(State::kIdle), std::memory_order_release);
     scoreboard::Board &board = *context_.board;
-    if (served) board.requests.fetch_add(1, std::memory_order_relaxed);
+    if (served) {
+      board.requests.fetch_add(1, std::memory_order_relaxed);
+      board
+          .by_class[std::min<std::size_t>(status / 100, scoreboard::kStatusClasses) %
+                    scoreboard::kStatusClasses]
+          .fetch_add(1, std::memory_order_relaxed);
+      board.by_time[latency_bucket(now - start)].fetch_add(1, std::memory_order_relaxed);
+    }
     board.request_ns.fetch_add(now - start, std::memory_order_relaxed);
     board.last_end_ns.store(now, std::memory_order_relaxed);
     board.busy.fetch_sub(1, std::memory_order_relaxed);

@@ -68,6 +68,17 @@ accounting::Counters counters_of(const cgroups::Stats &stats) {
   return counters;
 }
 
+accounting::RequestFigures request_figures_of(const scoreboard::Board &board) {
+  accounting::RequestFigures figures;
+  static_assert(scoreboard::kStatusClasses == std::tuple_size_v<decltype(figures.by_class)>);
+  for (std::size_t i = 0; i < figures.by_class.size(); ++i)
+    figures.by_class[i] = board.by_class[i].load(std::memory_order_relaxed);
+  for (std::size_t i = 0; i < figures.by_time.size(); ++i)
+    figures.by_time[i] = board.by_time[i].load(std::memory_order_relaxed);
+  figures.time_ns = board.request_ns.load(std::memory_order_relaxed);
+  return figures;
+}
+
 std::uint64_t identity_of(const std::string &boot_id, const cgroups::Cgroup &cgroup) {
   struct stat status {};
   if (::fstat(cgroup.directory().get(), &status) != 0) return 1;
@@ -192,6 +203,8 @@ void Accountant::sample(const std::string &tenant, Book &book) {
   const auto now = std::chrono::steady_clock::now();
   book.meter.read_board(book.run_identity, board_counters, book.run->workers_max(),
                         now - book.run->started());
+  book.requests.read(book.run_identity, request_figures_of(*board.get()), book.run->workers_max(),
+                     now - book.run->started());
   book.meter.observe(gauges_of(*stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
   notice_io_limits(tenant, book, *stats, now - book.sampled);
   book.sampled = now;
@@ -351,6 +364,13 @@ accounting::Usage Accountant::lifetime(const std::string &tenant) {
     record(tenant, found->second);
   }
   return history_.lifetime(tenant);
+}
+
+accounting::RequestFigures Accountant::requests(const std::string &tenant) {
+  const auto found = books_.find(tenant);
+  if (found == books_.end()) return {};
+  freshen(tenant, found->second);
+  return found->second.requests.total();
 }
 
 accounting::Gauges Accountant::gauges(const std::string &tenant) {

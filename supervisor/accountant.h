@@ -15,6 +15,7 @@
 #include "accounting/event_log.h"
 #include "accounting/history.h"
 #include "accounting/meter.h"
+#include "accounting/request_meter.h"
 #include "accounting/store.h"
 #include "supervisor/run.h"
 
@@ -57,6 +58,8 @@ class Accountant {
   // Whether there is, or was, a tenant of that name.
   [[nodiscard]] bool knows(const std::string &tenant) const { return history_.knows(tenant); }
   [[nodiscard]] const std::vector<std::string> &running() const { return running_; }
+  // How its requests went since this supervisor started.
+  [[nodiscard]] accounting::RequestFigures requests(const std::string &tenant);
   // What a running tenant holds, at most kTick ago.
   [[nodiscard]] accounting::Gauges gauges(const std::string &tenant);
 
@@ -72,6 +75,7 @@ class Accountant {
  private:
   struct Book {
     accounting::Meter meter;
+    accounting::RequestMeter requests;
     const Run *run = nullptr;
     std::uint64_t run_identity = 0;
     std::uint64_t gateway_refused = 0;

@@ -244,6 +244,10 @@ control::TenantSample sample_of(Supervisor &supervisor, const std::string &name)
   sample.io_some_avg10 = gauges.io_some_avg10;
   sample.io_full_avg10 = gauges.io_full_avg10;
   sample.total = usage_of(supervisor.accountant().lifetime(name));
+  const accounting::RequestFigures requests = supervisor.accountant().requests(name);
+  sample.requests_by_class.assign(requests.by_class.begin(), requests.by_class.end());
+  sample.requests_by_time.assign(requests.by_time.begin(), requests.by_time.end());
+  sample.requests_time_us = requests.time_ns / 1000;
   return sample;
 }
 

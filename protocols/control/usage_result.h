@@ -160,6 +160,11 @@ struct TenantSample {
   double io_some_avg10 = 0;
   double io_full_avg10 = 0;
   Usage total;  // since Paddock's first start on this state_dir
+  // Since this supervisor started. Requests by the first digit of their status (0: no answer), and by how
+  // long they ran: base/latency_buckets.h, each bucket without those below
+  std::vector<std::uint64_t> requests_by_class;
+  std::vector<std::uint64_t> requests_by_time;
+  std::uint64_t requests_time_us = 0;
 
   template <typename Io>
   void fields(Io &io) {
@@ -180,6 +185,9 @@ struct TenantSample {
     io("io_some_avg10", io_some_avg10);
     io("io_full_avg10", io_full_avg10);
     io("total", total);
+    io("requests_by_class", requests_by_class);
+    io("requests_by_time", requests_by_time);
+    io("requests_time_us", requests_time_us);
   }
 };
 

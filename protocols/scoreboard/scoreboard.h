@@ -4,11 +4,13 @@
 // every number and escape every text. Workers write their slot with plain stores and no system call.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 
+#include "base/latency_buckets.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -16,6 +18,7 @@ namespace paddock::scoreboard {
 
 inline constexpr std::uint32_t kMaxWorkers = 256;
 inline constexpr std::size_t kTextSize = 160;
+inline constexpr std::size_t kStatusClasses = 6;
 
 enum class State : std::uint32_t { kEmpty = 0, kIdle = 1, kBusy = 2 };
 
@@ -39,6 +42,9 @@ struct Board {
   std::atomic<std::uint64_t> last_end_ns;  // when the last request ended
   std::atomic<std::uint64_t> late;         // requests that were past their deadline
   std::atomic<std::uint64_t> slow;         // requests that the slow log has
+  // Of `requests`: by the first digit of the status that was sent (0: none was), and by how long they ran
+  alignas(64) std::array<std::atomic<std::uint64_t>, kStatusClasses> by_class;
+  std::array<std::atomic<std::uint64_t>, kLatencyBuckets> by_time;
   alignas(64) Slot slots[kMaxWorkers];
 };
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);

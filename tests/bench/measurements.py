@@ -11,6 +11,7 @@ import time
 from harness import fastcgi, machine, process
 
 LOAD = machine.BIN.parent / "tests" / "fcgi-load"
+METRICS = machine.BIN.parent / "tests" / "metrics_bench"
 TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
 

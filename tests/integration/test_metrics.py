@@ -74,10 +74,31 @@ def test_figures_are_those_of_the_books(dashboard, token, dashboard_host):
     assert found["paddock_up"][""] == 1
     assert found["paddock_tenant_request_duration_seconds_count"]['tenant="alice"'] >= 10
     assert found["paddock_tenant_request_duration_seconds_sum"]['tenant="alice"'] > 0
+    buckets = found["paddock_tenant_request_duration_seconds_bucket"]
+    of_alice = [count for labels, count in buckets.items() if labels.startswith('tenant="alice"')]
+    assert of_alice == sorted(of_alice) and of_alice[-1] >= 10
     assert sum(found["paddock_tenant_cpu_seconds_total"][f'tenant="alice",mode="{mode}"'] for mode in ("user", "system")) > 0
     assert found["paddock_tenant_workers_limit"]['tenant="alice"'] == expected["workers_max"]
     assert sum(found["paddock_tenants"].values()) == 2
     assert 'program="supervisor"' in found["paddock_process_resident_memory_bytes"]
+
+
+def test_answers_are_told_by_class(dashboard, token, dashboard_host):
+    alice = dashboard_host.alice
+
+    def told():
+        found = series(scrape(dashboard, token).body.decode()).get("paddock_tenant_responses_total", {})
+        return [found.get(f'tenant="alice",code="{code}"', 0) for code in ("2xx", "3xx", "4xx", "5xx")]
+
+    before = told()
+    for code in ("http_response_code(301);", "header('Status: 404 Nowhere');", "header('HTTP/1.1 503 Later');",
+                 "http_response_code(500);", "return 1;"):
+        alice.post("/run.php", code.encode())
+
+    def more():
+        return [now - then for now, then in zip(told(), before)]
+
+    machine.wait_for(lambda: more()[1:] == [1, 1, 2] and more()[0] >= 1, 30, "each class was counted", interval=0.5)
 
 
 @contextlib.contextmanager
