@@ -9,6 +9,8 @@
 #include <functional>
 #include <numeric>
 
+#include "apache/refusal_report.h"
+
 namespace paddock::apache {
 namespace {
 
@@ -116,10 +118,8 @@ bool Place::take(std::string_view tenant, int limit, int tenant_limit) {
   own.requests[own_child].fetch_add(1, std::memory_order_relaxed);
   slot_ = &own;
   if ((limit > 0 && sum(all.requests) > static_cast<std::uint32_t>(limit)) ||
-      (tenant_limit > 0 && sum(own.requests) > static_cast<std::uint32_t>(tenant_limit))) {
-    note_refused();
+      (tenant_limit > 0 && sum(own.requests) > static_cast<std::uint32_t>(tenant_limit)))
     return false;
-  }
   own.served.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
@@ -134,8 +134,13 @@ void Place::note_suspended(bool suspended) {
   }
 }
 
-void Place::note_refused() {
-  if (slot_ != nullptr) slot_->refused.fetch_add(1, std::memory_order_relaxed);
+void Place::note_refused(const sockaddr_un &gateway, std::string_view tenant, std::uint8_t reason) {
+  if (slot_ == nullptr) return;
+  slot_->refused.fetch_add(1, std::memory_order_relaxed);
+  std::atomic<std::uint32_t> &unreported = slot_->unreported[reason];
+  const std::uint32_t requests = unreported.exchange(0, std::memory_order_relaxed) + 1;
+  if (!report_refusals(gateway, tenant, reason, requests))
+    unreported.fetch_add(requests, std::memory_order_relaxed);
 }
 
 Place::~Place() {

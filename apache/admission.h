@@ -2,12 +2,15 @@
 // outlives a graceful restart, so that old and new children count together.
 #pragma once
 
+#include <sys/un.h>
+
 #include <atomic>
 #include <cstdint>
 #include <string_view>
 #include <vector>
 
 #include "apache/apache.h"
+#include "protocols/gateway_link/refusal_report.h"
 
 namespace paddock::apache {
 
@@ -21,6 +24,8 @@ struct AdmissionSlot {
   std::atomic<std::uint32_t> suspended[kChildren];
   std::atomic<std::uint64_t> served;
   std::atomic<std::uint64_t> refused;
+  // Of these, what the gateway could not be told, by gateway_link::kWebServerReasons.
+  std::atomic<std::uint32_t> unreported[gateway_link::kWebServerReasons.size()];
 };
 
 class Admission {
@@ -49,8 +54,8 @@ class Place {
   // False: `limit` requests are in Apache already, or `tenant_limit` of this tenant. 0: no limit.
   [[nodiscard]] bool take(std::string_view tenant, int limit, int tenant_limit);
   void note_suspended(bool suspended);
-  // The other end refused, or nobody was there.
-  void note_refused();
+  // Refused for gateway_link::kWebServerReasons[reason]: counted, and told at `gateway`.
+  void note_refused(const sockaddr_un &gateway, std::string_view tenant, std::uint8_t reason);
 
  private:
   AdmissionSlot *slot_ = nullptr;

@@ -8,6 +8,17 @@
 #include "policies/socket_path.h"
 
 namespace paddock::apache {
+namespace {
+
+// The config has been refused if a name made this path too long.
+sockaddr_un unix_address(const std::string &path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  return address;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<const Host>> Host::load(const std::string &config_file) {
   const policies::Loaded loaded = policies::load_config(config_file);
@@ -20,6 +31,7 @@ Result<std::unique_ptr<const Host>> Host::load(const std::string &config_file) {
   PADDOCK_TRY(const policies::SocketKey key, policies::load_or_create_socket_key(config.runtime.state_dir));
 
   std::unique_ptr<Host> host(new Host);
+  host->refusal_socket_ = unix_address(policies::refusal_socket_path(config.runtime));
   host->refusal_page_ = config.runtime.refusal_page;
   for (const auto &[name, tenant] : config.tenants) {
     const std::string path = policies::socket_path(config.runtime, key, name);
@@ -27,9 +39,7 @@ Result<std::unique_ptr<const Host>> Host::load(const std::string &config_file) {
     made->name = name;
     made->uid = tenant.uid;
     made->home = tenant.home;
-    made->address.sun_family = AF_UNIX;
-    // The config has been refused if a name made this path too long.
-    std::strncpy(made->address.sun_path, path.c_str(), sizeof made->address.sun_path - 1);
+    made->address = unix_address(path);
     const HostTenant *kept = host->tenants_.emplace_back(std::move(made)).get();
     host->by_name_.emplace(kept->name, kept);
     if (!tenant.problem.empty()) continue;  // its uid is not known

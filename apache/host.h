@@ -34,6 +34,8 @@ class Host {
   // The tenant whose account has this uid; null where there is none, or more than one.
   [[nodiscard]] const HostTenant *find(uid_t uid) const;
   // The admin's page for refusals; empty: none.
+  // Where the gateway is told what was refused here.
+  [[nodiscard]] const sockaddr_un &refusal_socket() const { return refusal_socket_; }
   [[nodiscard]] const std::string &refusal_page() const { return refusal_page_; }
 
  private:
@@ -43,6 +45,7 @@ class Host {
   std::unordered_map<std::string_view, const HostTenant *> by_name_;
   std::unordered_map<uid_t, const HostTenant *> by_uid_;
   std::string refusal_page_;
+  sockaddr_un refusal_socket_{};
 };
 
 }  // namespace paddock::apache

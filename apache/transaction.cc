@@ -40,10 +40,11 @@ Transaction &Transaction::create(request_rec *r, const Host &host, const HostTen
   return *made;
 }
 
-int Transaction::refuse(const char *reason, const char *what) {
+int Transaction::refuse(Refusal why, const char *what) {
+  const char *reason = gateway_link::kWebServerReasons[why].data();
   ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r_, "paddock: tenant %s refused (%s): %s", tenant_.name.c_str(),
                 reason, what);
-  place_.note_refused();
+  place_.note_refused(host_.refusal_socket(), tenant_.name, why);
   apr_table_setn(r_->err_headers_out, "Retry-After", "5");
   apr_table_setn(r_->err_headers_out, "X-Paddock-Reason", reason);
   // A site's own ErrorDocument comes first.
@@ -62,11 +63,11 @@ int Transaction::begin() {
   timeout_ = apr_time_from_sec(timeout < 0 ? kDefaultTimeout : timeout);
   apr_table_setn(r_->notes, "PADDOCK_TENANT", tenant_.name.c_str());
   if (!place_.take(tenant_.name, server.limit, server.tenant_limit))
-    return refuse("apache-limit", "PaddockLimit or PaddockTenantLimit is reached");
+    return refuse(kLimit, "PaddockLimit or PaddockTenantLimit is reached");
   if (const int status = body_.receive(r_); status != OK) return status;
   if (const auto connected = backend_.connect(tenant_.address); !connected.ok()) {
     // A path that nobody may know is not for a log that tenants may read.
-    return refuse(connected.error().code == EAGAIN ? "backlog-full" : "not-running",
+    return refuse(connected.error().code == EAGAIN ? kBacklogFull : kNotRunning,
                   Error{"connect to its socket", connected.error().code}.message().c_str());
   }
   backend_.start(request_head(r_, body_), body_);

@@ -10,8 +10,8 @@ constexpr auto kNoWait = std::chrono::milliseconds(1);
 
 }  // namespace
 
-void Figures::refused(std::uint32_t tenant, const std::string &reason) {
-  ++tenants_[tenant].refused[reason];
+void Figures::refused(std::uint32_t tenant, const std::string &reason, std::uint64_t requests) {
+  tenants_[tenant].refused[reason] += requests;
   schedule();
 }
 

@@ -31,8 +31,8 @@ class Figures {
   Figures(const Figures &) = delete;
   Figures &operator=(const Figures &) = delete;
 
-  // One request was refused.
-  void refused(std::uint32_t tenant, const std::string &reason);
+  // So many requests were refused.
+  void refused(std::uint32_t tenant, const std::string &reason, std::uint64_t requests = 1);
   // A connection is held from now on (1), or no more (-1).
   void hold(std::uint32_t tenant, Held what, int change);
   // A connection has left the queue after so long.

@@ -18,6 +18,7 @@ Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options)
       figures_(loop_, options.report_interval,
                {[this](const gateway_link::Refused &refused) { return tell(refused); },
                 [this](const gateway_link::Waiting &waiting) { return tell(waiting); }}),
+      reports_(loop_),
       refuser_(loop_, options.refusing, figures_),
       slow_(loop_, figures_, refuser_, std::move(options.spool), options.slow_requests,
             [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }) {}
@@ -29,6 +30,7 @@ Gateway::~Gateway() {
 Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, GatewayOptions options) {
   PADDOCK_CHECK(install_accept_timeout());
   PADDOCK_TRY(EventLoop loop, EventLoop::create());
+  UniqueFd reports = std::move(options.reports);
   std::unique_ptr<Gateway> gateway(new Gateway(std::move(loop), std::move(link), std::move(options)));
   Gateway &self = *gateway;
   PADDOCK_CHECK(self.link_.start([&self](Packet packet) { return self.receive(std::move(packet)); },
@@ -36,8 +38,17 @@ Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, GatewayOpti
                                    self.ended_ = std::move(how);
                                    self.loop_.stop();
                                  }));
+  if (reports.valid()) PADDOCK_CHECK(self.read_reports(std::move(reports)));
   self.link_.send(gateway_link::Hello{static_cast<std::uint32_t>(::getpid())});
   return gateway;
+}
+
+Result<void> Gateway::read_reports(UniqueFd socket) {
+  return reports_.start(std::move(socket),
+                        [this](const std::string &name, const std::string &reason, std::uint32_t requests) {
+                          const auto found = numbers_.find(name);
+                          if (found != numbers_.end()) figures_.refused(found->second, reason, requests);
+                        });
 }
 
 Result<void> Gateway::run() {
@@ -83,6 +94,7 @@ Result<void> Gateway::add(const gateway_link::AddTenant &message, UniqueFd fd) {
   if (!fresh)
     return Error{"AddTenant for tenant " + std::to_string(message.tenant) + ", which was added before"};
   at->second.name = message.name;
+  numbers_[message.name] = message.tenant;
   at->second.socket = std::move(socket);
   return set_mode(message.tenant, at->second, message.mode, message.refusal);
 }
@@ -177,6 +189,9 @@ Result<void> Gateway::remove(std::uint32_t number) {
   PADDOCK_TRY(Tenant *const tenant, find(number, "RemoveTenant"));
   leave_mode(number, *tenant);
   slow_.drop(number);
+  // Its name may have been given to another before it was removed.
+  if (const auto named = numbers_.find(tenant->name); named != numbers_.end() && named->second == number)
+    numbers_.erase(named);
   tenants_.erase(number);
   figures_.forget(number);
   return {};

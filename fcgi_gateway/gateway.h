@@ -12,6 +12,7 @@
 #include "base/message_socket.h"
 #include "fcgi_gateway/admission.h"
 #include "fcgi_gateway/figures.h"
+#include "fcgi_gateway/refusal_reports.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/spool.h"
@@ -26,6 +27,7 @@ struct GatewayOptions {
   std::chrono::milliseconds report_interval{1'000};  // of the figures
   std::size_t slow_requests = 4096;                  // at once, of all tenants
   Spool spool;
+  UniqueFd reports;  // of what the web server refused itself (refusal_reports.h); may be none
 };
 
 class Gateway {
@@ -71,6 +73,7 @@ class Gateway {
     return true;
   }
   void whole(std::uint32_t number, WaitingRequest request);
+  Result<void> read_reports(UniqueFd socket);
   Result<std::shared_ptr<const Response>> shared_response(const gateway_link::Refusal &refusal);
 
   EventLoop loop_;
@@ -78,9 +81,11 @@ class Gateway {
   std::unordered_map<std::size_t, std::weak_ptr<const Response>> responses_;
   SupervisorLink link_;
   Figures figures_;
+  RefusalReports reports_;
   Refuser refuser_;
   SlowRequests slow_;
   std::unordered_map<std::uint32_t, Tenant> tenants_;
+  std::unordered_map<std::string, std::uint32_t> numbers_;  // by name
   std::optional<Result<void>> ended_;
 };
 

@@ -21,6 +21,7 @@ using namespace paddock;
 struct Options {
   int link_fd = -1;
   int spool_fd = -1;
+  int reports_fd = -1;
   log::Level log_level = log::Level::kInfo;
 };
 
@@ -50,6 +51,11 @@ Result<void> serve(const Options &options) {
       return errno_error("use descriptor " + std::to_string(options.spool_fd) + " as the spool");
     setup.spool = fcgi_gateway::Spool(UniqueFd(options.spool_fd));
   }
+  if (options.reports_fd >= 0) {
+    if (::fcntl(options.reports_fd, F_SETFD, FD_CLOEXEC) != 0)
+      return errno_error("use descriptor " + std::to_string(options.reports_fd) + " for reports");
+    setup.reports.reset(options.reports_fd);
+  }
   PADDOCK_CHECK(fcgi_gateway::give_up_privileges());
   PADDOCK_TRY(const auto gateway, fcgi_gateway::Gateway::create(std::move(link), std::move(setup)));
   return gateway->run();
@@ -70,6 +76,9 @@ int main(int argc, char **argv) {
         ->check(CLI::NonNegativeNumber);
     app.add_option("--spool-fd", options.spool_fd,
                    "descriptor of a directory for long requests that come slowly; default: in memory")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--reports-fd", options.reports_fd,
+                   "descriptor of a datagram socket to which Apache's module tells what it refused itself")
         ->check(CLI::NonNegativeNumber);
     const std::map<std::string, log::Level> levels{{"debug", log::Level::kDebug},
                                                    {"info", log::Level::kInfo},

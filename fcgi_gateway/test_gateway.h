@@ -89,11 +89,14 @@ class GatewayProcess {
     REQUIRE(ends.ok());
     link_ = std::move(ends->first);
     SpawnOptions options;
-    options.arguments = {PADDOCK_GATEWAY, "--link-fd", "3", "--log-level", "error"};
+    options.arguments = {PADDOCK_GATEWAY, "--link-fd", "3", "--reports-fd", "4", "--log-level", "error"};
     for (const char *name : {"ASAN_OPTIONS", "UBSAN_OPTIONS"})
       if (const char *value = ::getenv(name); value != nullptr)
         options.environment.push_back(std::string(name) + "=" + value);
-    options.fds = {{ends->second.fd(), 3}};
+    const UniqueFd reports(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const sockaddr_un where = address(reports_path());
+    REQUIRE(::bind(reports.get(), reinterpret_cast<const sockaddr *>(&where), sizeof where) == 0);
+    options.fds = {{ends->second.fd(), 3}, {reports, 4}};
     auto child = spawn(options);
     REQUIRE(child.ok());
     child_ = std::move(child).value();
@@ -108,6 +111,9 @@ class GatewayProcess {
   }
   GatewayProcess(const GatewayProcess &) = delete;
   GatewayProcess &operator=(const GatewayProcess &) = delete;
+
+  // Where it is told what the web server refused.
+  [[nodiscard]] std::string reports_path() const { return directory_ / "reports"; }
 
   void add(std::uint32_t tenant, BorrowedFd socket, Mode mode, const Refusal &refusal = {}) {
     const gateway_link::AddTenant message{tenant, "tenant" + std::to_string(tenant), mode, refusal};

@@ -90,6 +90,10 @@ std::string socket_path(const Runtime &runtime, const SocketKey &key, std::strin
   return path + ".sock";
 }
 
+std::string refusal_socket_path(const Runtime &runtime) {
+  return prefix(runtime) + "refused.sock";  // no tenant's: those have 32 digits
+}
+
 std::string control_socket_path(const Runtime &runtime) {
   return runtime.run_dir + "/control.sock";
 }

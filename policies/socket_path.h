@@ -27,6 +27,10 @@ using SocketKey = std::array<std::uint8_t, 32>;
 
 [[nodiscard]] std::string socket_path(const Runtime &runtime, const SocketKey &key, std::string_view tenant);
 
+// run_dir/sockets/refused.sock: a datagram socket, to which the web server's module tells what it refused
+// itself.
+[[nodiscard]] std::string refusal_socket_path(const Runtime &runtime);
+
 // run_dir/control.sock
 [[nodiscard]] std::string control_socket_path(const Runtime &runtime);
 

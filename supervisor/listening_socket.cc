@@ -44,16 +44,19 @@ bool still_listens(BorrowedFd socket) {
          ::poll(&entry, 1, 0) == 0;
 }
 
-Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {
+namespace {
+
+// What listen_at() and bind_datagrams() say of the file.
+Result<UniqueFd> bind_at(const std::string &path, gid_t apache_gid, int type) {
   sockaddr_un address{};
-  if (path.size() >= sizeof address.sun_path) return errno_error("listen at " + path, ENAMETOOLONG);
+  if (path.size() >= sizeof address.sun_path) return errno_error("bind " + path, ENAMETOOLONG);
   const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return errno_error("listen at " + path, EINVAL);
+  if (slash == std::string::npos) return errno_error("bind " + path, EINVAL);
   const std::string name = path.substr(slash + 1);
   PADDOCK_TRY(const UniqueFd before, open_file(".", O_PATH | O_DIRECTORY));
   PADDOCK_TRY(const UniqueFd directory, open_file(path.substr(0, slash), O_PATH | O_DIRECTORY));
 
-  UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  UniqueFd fd(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return errno_error("make a socket for " + path);
   // /proc/net/unix shows every process of a network namespace the path that was given to bind(2), for good.
   // So that is not the unguessable name: the socket is bound as "new" and renamed.
@@ -69,13 +72,24 @@ Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {
   ::umask(old);
   if (::fchdir(before.get()) != 0) return errno_error("return to the working directory");
   if (bound != 0) return errno_error("bind " + path, code);
-  if (::listen(fd.get(), kBacklog) != 0) return errno_error("listen at " + path);
+  // Before it has its name: who finds it can connect.
+  if (type == SOCK_STREAM && ::listen(fd.get(), kBacklog) != 0) return errno_error("listen at " + path);
   if (::fchownat(directory.get(), kBoundName, 0, apache_gid, AT_SYMLINK_NOFOLLOW) != 0)
     return errno_error("chown " + path);
   if (::fchmodat(directory.get(), kBoundName, 0660, 0) != 0) return errno_error("chmod " + path);
   if (::renameat(directory.get(), kBoundName, directory.get(), name.c_str()) != 0)
     return errno_error("name the socket " + path);
   return fd;
+}
+
+}  // namespace
+
+Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {
+  return bind_at(path, apache_gid, SOCK_STREAM);
+}
+
+Result<UniqueFd> bind_datagrams(const std::string &path, gid_t apache_gid) {
+  return bind_at(path, apache_gid, SOCK_DGRAM | SOCK_NONBLOCK);
 }
 
 }  // namespace paddock::supervisor

@@ -26,6 +26,9 @@ Result<void> prepare_socket_directory(const std::string &directory, gid_t apache
 // Errors name the path.
 [[nodiscard]] Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid);
 
+// A bound SOCK_DGRAM socket at `path`, non-blocking, mode and owner as above.
+[[nodiscard]] Result<UniqueFd> bind_datagrams(const std::string &path, gid_t apache_gid);
+
 // Whether connections can still come to it: a sandbox shares its tenant's socket, and any process there can
 // shut it down (shutdown(2)), which is for good.
 [[nodiscard]] bool still_listens(BorrowedFd socket);

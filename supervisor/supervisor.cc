@@ -23,6 +23,7 @@ namespace {
 
 constexpr auto kLeftOverPoll = std::chrono::milliseconds(50);
 constexpr int kSpoolFd = HelperProgram::kLinkFd + 1;
+constexpr int kReportsFd = kSpoolFd + 1;
 constexpr auto kStopPoll = std::chrono::milliseconds(10);
 
 Result<UniqueFd> lock_run_dir(const std::string &run_dir) {
@@ -140,9 +141,14 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   SpawnOptions gateway;
   // Opened here: the gateway's account cannot search the directory above it.
   PADDOCK_TRY(spool_, open_file(spool_path(runtime_), O_PATH | O_DIRECTORY));
-  gateway.fds = {{spool_, kSpoolFd}};
-  gateway.arguments = {program_dir + "/paddock-gateway", "--link-fd", link_fd, "--spool-fd",
-                       std::to_string(kSpoolFd)};
+  gateway.fds = {{spool_, kSpoolFd}, {refusal_reports_, kReportsFd}};
+  gateway.arguments = {program_dir + "/paddock-gateway",
+                       "--link-fd",
+                       link_fd,
+                       "--spool-fd",
+                       std::to_string(kSpoolFd),
+                       "--reports-fd",
+                       std::to_string(kReportsFd)};
   gateway.environment = environment;
   gateway.uid = runtime_.gateway_uid;
   gateway.gid = runtime_.gateway_gid;
@@ -193,7 +199,9 @@ Result<void> Supervisor::prepare_sockets() {
   };
   for (const auto &[name, fd] : manager_.stored())
     if (config_->tenants.contains(name)) kept.insert(file_of(name).filename().string());
-  return prepare_socket_directory(file_of("any").parent_path().string(), config_->apache_gid, kept);
+  PADDOCK_CHECK(prepare_socket_directory(file_of("any").parent_path().string(), config_->apache_gid, kept));
+  PADDOCK_TRY(refusal_reports_, bind_datagrams(policies::refusal_socket_path(runtime_), config_->apache_gid));
+  return {};
 }
 
 // What it may take at most, whatever its clients do.
@@ -443,6 +451,7 @@ void Supervisor::finish_stop_when_quiet() {
 }
 
 void Supervisor::leave() {
+  ::unlink(policies::refusal_socket_path(runtime_).c_str());
   if (!hand_over_) {
     for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
     if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());

@@ -101,6 +101,7 @@ class Supervisor {
   policies::SocketKey socket_key_;
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   UniqueFd spool_;
+  UniqueFd refusal_reports_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<HelperProgram> dashboard_;

@@ -266,3 +266,22 @@ def test_figures_for_the_access_log(host):
 def test_no_figures_where_no_script_ran(host):
     assert host.alice.get("/style.css").status == 404
     assert figures(host, "/style.css") == ["-"] * 6
+
+
+def test_what_apache_refuses_is_in_the_figures(own_host):
+    host = own_host(apache={"module": True, "main": "PaddockTenantLimit 1\n"})
+    home = host.paddock.tenants["alice"].home
+    script = (f"touch('{home}/come'); while (!file_exists('{home}/go')) {{ usleep(10000); clearstatcache(); }}")
+    waiting = threading.Thread(target=host.alice.run, args=(script,))
+    waiting.start()
+    machine.wait_for((home / "come").exists, 10)
+    for _ in range(3):
+        assert host.alice.get("/hello.php").headers["X-Paddock-Reason"] == "apache-limit"
+    (home / "go").touch()
+    waiting.join()
+
+    def refused(tenant):
+        return {row["reason"]: row["requests"] for row in host.paddock.tenant_status(tenant)["refused_for"]}
+
+    machine.wait_for(lambda: refused("alice") == {"apache-limit": 3}, 10)
+    assert not refused("bob")

@@ -1,0 +1,36 @@
+// The web server's module to the gateway: a request that it refused itself, so that the tenant's figures have
+// it. One datagram each, to a socket that only the web server's account may write to. The module never waits
+// for it: what does not fit is counted in the next.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace paddock::gateway_link {
+
+// Why: also what X-Paddock-Reason says.
+inline constexpr std::array<std::string_view, 3> kWebServerReasons{
+    "apache-limit",  // as many as may be in Apache are
+    "backlog-full",  // nobody accepts at the tenant's socket
+    "not-running",   // there is no such socket
+};
+
+struct RefusalReport {
+  static constexpr std::uint8_t kType = 32;
+  // More is a lie.
+  static constexpr std::uint32_t kMostRequests = 1'000'000;
+  std::string tenant;
+  std::uint8_t reason = 0;  // in kWebServerReasons
+  std::uint32_t requests = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(tenant);
+    io(reason);
+    io(requests);
+  }
+};
+
+}  // namespace paddock::gateway_link
