@@ -117,6 +117,10 @@ Backend::Event Backend::next() {
     if (!fd_.valid()) return broken("the connection is closed");
     send();
     if (body_->failed()) return broken("the request's body could not be read back");
+    if (!asked_) {
+      asked_ = true;
+      return Event::kWait;
+    }
     const ssize_t got = ::recv(fd_.get(), input_, sizeof input_, 0);
     if (got > 0) {
       received_ += static_cast<std::uint64_t>(got);

@@ -43,6 +43,8 @@ class Backend {
     return static_cast<short>(POLLIN | (sent_ < unsent_.size() || !all_queued_ ? POLLOUT : 0));
   }
   [[nodiscard]] std::span<const char> data() const { return data_; }
+  // More has been received than next() has given out so far.
+  [[nodiscard]] bool has_more() const { return !rest_.empty(); }
   [[nodiscard]] std::string_view problem() const { return problem_; }
   [[nodiscard]] std::uint8_t protocol_status() const { return protocol_status_; }
   // What the request took, if the other end has said so; it may be lying.
@@ -63,6 +65,7 @@ class Backend {
   std::string unsent_;
   std::size_t sent_ = 0;     // of unsent_
   bool all_queued_ = false;  // the body's end is in unsent_
+  bool asked_ = false;       // the request is on its way, and its answer cannot be here yet
   bool deaf_ = false;        // the other end reads no more; it may still answer
   fastcgi::RecordReader reader_;
   std::span<const std::uint8_t> rest_;

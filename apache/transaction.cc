@@ -83,7 +83,11 @@ void Transaction::log_error_output(std::span<const char> text) {
 Transaction::Progress Transaction::advance() {
   conn_rec *c = r_->connection;
   while (!finished_) {
-    if (!is_stream(c) && c->data_in_output_filters != 0) {
+    // A small answer that was received with its end goes out with it, in one write that httpd makes. Not
+    // where it is the waiter that ends the request: what is left then would be waited for.
+    const bool may_end_now = !was_suspended_ && !written_ && backend_.has_more();
+    if (!is_stream(c) && c->data_in_output_filters != 0 && !may_end_now) {
+      written_ = true;
       if (!write_quietly(c)) {
         abandon();
         break;

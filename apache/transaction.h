@@ -71,6 +71,7 @@ class Transaction {
   std::uint64_t sent_ns_ = 0;  // CLOCK_MONOTONIC, as in the figures
   std::uint64_t first_byte_ns_ = 0;
   bool was_suspended_ = false;
+  bool written_ = false;  // some of the answer has been written to the client
   bool finished_ = false;
 };
 
