@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -238,7 +239,17 @@ class Keeper {
     bool more = true;
     while (more)
       if (const auto ended = pool_.reap(more); ended) worker_ended(*ended);
-    if (draining_ && pool_.empty()) loop_.stop();
+    if (draining_) end_when_empty();
+  }
+
+  // What the gateway handed over before it heard of the end may have been seen by no worker: one more takes
+  // what is there, and ends.
+  void end_when_empty() {
+    if (!pool_.empty()) return;
+    char first = 0;
+    const bool unseen = ::recv(options_.handoff.fd().get(), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    if (unseen && !out_of_patience_ && start_worker()) return;
+    loop_.stop();
   }
 
   void worker_ended(const WorkerPool::Ended &ended) {
@@ -355,9 +366,10 @@ class Keeper {
     if (kill_timer_) loop_.cancel(*kill_timer_);
     kill_timer_ = loop_.after(patience, [this] {
       relay_.note("requests did not end in time: their workers are killed");
+      out_of_patience_ = true;
       pool_.kill_all();
     });
-    if (pool_.empty()) loop_.stop();
+    end_when_empty();
   }
 
   KeeperOptions &options_;
@@ -373,6 +385,7 @@ class Keeper {
 
   std::optional<EventLoop::TimerId> handed_timer_;
   bool draining_ = false;
+  bool out_of_patience_ = false;  // draining, and those who had time to end were killed
   bool watching_listen_ = false;
   bool waking_ = false;
   bool looking_for_surplus_ = false;

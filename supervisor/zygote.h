@@ -36,6 +36,11 @@ class Zygote {
   // Has a keeper cloned. While the zygote is down the request waits for it. The descriptors are in the order
   // of zygote_link::SpawnFd and become the zygote's. Returns the request's number, for forget().
   std::uint32_t request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks);
+  // The zygote has been asked, and has not answered: the keeper may be there.
+  [[nodiscard]] bool under_way(std::uint32_t request) const {
+    const auto found = pending_.find(request);
+    return found != pending_.end() && found->second.sent;
+  }
   // Forgets a request: no call-back comes. A keeper that is cloned all the same is killed.
   void forget(std::uint32_t request) { pending_.erase(request); }
 
