@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -39,6 +40,13 @@ bool has_input(BorrowedFd connection) {
   return ::poll(&entry, 1, 0) > 0;
 }
 
+bool same_file(BorrowedFd one, BorrowedFd other) {
+  struct stat first {};
+  struct stat second {};
+  return ::fstat(one.get(), &first) == 0 && ::fstat(other.get(), &second) == 0 &&
+         first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 }  // namespace
 
 Admission::Admission(EventLoop &loop, Figures &figures, Refuser &refuser, SlowRequests &slow,
@@ -50,6 +58,7 @@ Admission::Admission(EventLoop &loop, Figures &figures, Refuser &refuser, SlowRe
       tenant_(tenant),
       name_(std::move(name)),
       socket_(socket),
+      leaving_(loop, [this](Packet &packet) { return take_gift(packet) || packet.fds.empty(); }),
       queue_(loop, figures, tenant,
              [this](WaitingRequest request) { refuse(std::move(request), terms_.overdue); }) {}
 
@@ -59,6 +68,8 @@ Admission::~Admission() {
 
 Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   PADDOCK_CHECK(sandbox.handoff.set_nonblocking(true));
+  // The same sandbox under other terms: another duplicate of the same socket.
+  if (sandbox_ && same_file(sandbox_->handoff.fd(), sandbox.handoff.fd())) drop_sandbox(false);
   suspend();
   terms_ = std::move(terms);
   sandbox_ = std::make_unique<Sandbox>(std::move(sandbox));
@@ -82,21 +93,21 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
 
 void Admission::end_lease() {
   if (state_ == State::kOff) return;
-  drop_sandbox();
+  drop_sandbox(true);
   if (state_ == State::kTaken) return;
   if (state_ == State::kReturning) return take_over();
   look();
 }
 
 void Admission::suspend() {
-  drop_sandbox();
+  drop_sandbox(true);
   pause_socket();
   loop_.cancel(timer_);
   timer_ = 0;
   state_ = State::kOff;
 }
 
-void Admission::drop_sandbox() {
+void Admission::drop_sandbox(bool keep_listening) {
   pause_handoff();
   loop_.cancel(handoff_timer_);
   handoff_timer_ = 0;
@@ -104,6 +115,7 @@ void Admission::drop_sandbox() {
   sandbox_->page->takeover.store(0, std::memory_order_release);
   for (; credits_ > 0; --credits_)
     [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+  if (keep_listening) leaving_.add(std::move(sandbox_->handoff));
   sandbox_.reset();
 }
 
@@ -353,25 +365,29 @@ bool Admission::take_message() {
     if (state_ == State::kCalm) look();
     return true;
   }
-  if (packet && packet->has_value() && (*packet)->as<handoff::TooLarge>()) {
+  if (packet && packet->has_value() && take_gift(**packet)) return true;
+  // All of its processes are gone, or it talks nonsense: nothing more can be handed to it.
+  pause_handoff();
+  return false;
+}
+
+// What a worker gives away, or tells of: also one whose sandbox has no lease any more.
+bool Admission::take_gift(Packet &packet) {
+  if (packet.as<handoff::TooLarge>()) {
     figures_.refused(tenant_, gateway_link::reason::kBodySize);
     return true;
   }
-  if (packet && packet->has_value()) {
-    std::vector<UniqueFd> &fds = (*packet)->fds;
-    if (auto slow = (*packet)->as<handoff::Slow>(); slow && (fds.size() == 1 || fds.size() == 2)) {
-      UniqueFd part = fds.size() == 2 ? std::move(fds[1]) : UniqueFd();
-      slow_.collect(tenant_, std::move(fds[handoff::kConnectionFd]), std::move(slow->received),
-                    std::move(part));
-      return true;
-    }
-    if ((*packet)->as<handoff::Unread>() && fds.size() == 1) {
-      refuser_.drain(tenant_, name_, std::move(fds[handoff::kConnectionFd]));
-      return true;
-    }
+  std::vector<UniqueFd> &fds = packet.fds;
+  if (auto slow = packet.as<handoff::Slow>(); slow && (fds.size() == 1 || fds.size() == 2)) {
+    UniqueFd part = fds.size() == 2 ? std::move(fds[1]) : UniqueFd();
+    slow_.collect(tenant_, std::move(fds[handoff::kConnectionFd]), std::move(slow->received),
+                  std::move(part));
+    return true;
   }
-  // All of its processes are gone, or it talks nonsense: nothing more can be handed to it.
-  pause_handoff();
+  if (packet.as<handoff::Unread>() && fds.size() == 1) {
+    refuser_.drain(tenant_, name_, std::move(fds[handoff::kConnectionFd]));
+    return true;
+  }
   return false;
 }
 

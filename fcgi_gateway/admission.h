@@ -28,6 +28,7 @@
 #include "base/message_socket.h"
 #include "fcgi_gateway/connection_queue.h"
 #include "fcgi_gateway/figures.h"
+#include "fcgi_gateway/leaving_sandboxes.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/tenant_socket.h"
@@ -91,6 +92,7 @@ class Admission {
   void accept_waiting();
   void receive();
   bool take_message();
+  bool take_gift(Packet &packet);
   void hand_out();
   bool send_to_worker(const WaitingRequest &request);
   void hand_to_idle();
@@ -102,7 +104,8 @@ class Admission {
   void pause_socket();
   void watch_handoff();
   void pause_handoff();
-  void drop_sandbox();
+  // keep_listening: what its workers still give away is taken, until they are gone.
+  void drop_sandbox(bool keep_listening);
   [[nodiscard]] std::uint32_t idle_workers() const;
   [[nodiscard]] bool every_place_taken() const;
   [[nodiscard]] std::uint64_t finished() const;
@@ -116,6 +119,7 @@ class Admission {
   const TenantSocket &socket_;
   Terms terms_;
   std::unique_ptr<Sandbox> sandbox_;  // null: nobody to hand anything to
+  LeavingSandboxes leaving_;
   ConnectionQueue queue_;
   State state_ = State::kOff;
   EventLoop::TimerId timer_ = 0;

@@ -1,6 +1,7 @@
 """A sandbox appears with the first request, serves without anybody's help, and disappears when nobody comes."""
 
 import concurrent.futures
+import threading
 import time
 
 import pytest
@@ -183,6 +184,25 @@ def test_sigterm_ends_even_what_does_not_want_to(own_host):
         assert time.monotonic() - start < machine.patience(8)
         assert endless.result().status >= 500
     assert host.paddock.remains() == []
+
+
+def test_stops_at_any_moment_lose_nothing(host):
+    """While it starts, while it serves, with clients that it is about to hand over: who was accepted is answered."""
+    outcomes = []
+    over = threading.Event()
+
+    def visit():
+        while not over.is_set():
+            outcomes.append(host.alice.get("/hello.php", seconds=60).status)
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        visitors = [pool.submit(visit) for _ in range(3)]
+        for _ in range(20 if machine.IN_VM else 100):
+            host.paddock.cli("restart", "alice")
+        over.set()
+        for visitor in visitors:
+            visitor.result()
+    assert len(outcomes) > 3 and set(outcomes) == {200}
 
 
 def test_forked_children_end_with_the_sandbox(host):
