@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "rules/event_names.h"
+
 namespace paddock::accounting {
 namespace {
 
@@ -45,6 +47,14 @@ constexpr bool in_order() {
   return true;
 }
 static_assert(in_order());
+
+// The config knows them by the same names.
+constexpr bool named_alike() {
+  for (std::size_t at = 0; at < std::size(kKinds); ++at)
+    if (at >= rules::kEventNames.size() || rules::kEventNames[at] != kKinds[at].name) return false;
+  return rules::kEventNames.size() == std::size(kKinds);
+}
+static_assert(named_alike());
 
 const Kind &row(EventKind kind) {
   return kKinds[static_cast<std::size_t>(kind)];

@@ -21,16 +21,11 @@ std::string action_of(const rules::Action &action) {
   return text;
 }
 
-std::string condition_of(const rules::Condition &condition) {
-  return std::string(to_string(condition.metric)) + " " + std::string(to_string(condition.comparison)) + " " +
-         rules::figure_text(condition.threshold);
-}
-
 ExitStatus list(const Session &session, const policies::Config &config) {
   if (session.json) {
     control::Rules answer;
     for (const auto &[name, entry] : config.rules)
-      answer.rules.push_back({name, condition_of(entry.rule.condition), entry.rule.condition.window.count(),
+      answer.rules.push_back({name, to_string(entry.rule.condition), entry.rule.condition.window.count(),
                               std::string(to_string(entry.rule.action.consequence)), entry.rule.action.plan,
                               entry.rule.action.duration.count(), entry.rule.dry_run});
     session.out << to_json(answer) << '\n';
@@ -40,7 +35,7 @@ ExitStatus list(const Session &session, const policies::Config &config) {
   for (const auto &[name, entry] : config.rules)
     rows.push_back({printable(name), policies::format_duration(entry.rule.condition.window),
                     entry.rule.dry_run ? "yes" : "no", action_of(entry.rule.action),
-                    condition_of(entry.rule.condition)});
+                    to_string(entry.rule.condition)});
   session.out << table(rows);
   return ExitStatus::kOk;
 }

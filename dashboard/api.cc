@@ -174,6 +174,12 @@ asio::awaitable<HttpResponse> Api::answer(const HttpRequest &request) {
   if (path == "/api/session" && get) co_return json_response(session_json(*who));
   if (path == "/api/usage" && get) co_return co_await books(request, Command::kUsage);
   if (path == "/api/events" && get) co_return co_await books(request, Command::kEvents);
+  if (path == "/api/rules" && get) {
+    if (!who->admin) co_return error_response(403, "not-permitted", "the rules are the administrators'");
+    control::Request question;
+    question.command = Command::kRules;
+    co_return co_await ask(std::move(question), kAskPatience);
+  }
   if ((path == "/api/live" || path == "/api/overview") && get) {
     if (!request.query.empty()) co_return error_response(400, "bad-request", path + " takes no query");
     if (path == "/api/overview") {
@@ -189,7 +195,9 @@ asio::awaitable<HttpResponse> Api::answer(const HttpRequest &request) {
   constexpr std::string_view kTenants = "/api/tenants/";
   if (path.starts_with(kTenants)) {
     auto parts = parts_after(path, kTenants);
-    if (parts.size() == 1 && get) co_return co_await tenant(request, std::move(parts[0]));
+    if (parts.size() == 1 && get) co_return co_await tenant(request, std::move(parts[0]), Command::kStatus);
+    if (parts.size() == 2 && parts[1] == "log" && get)
+      co_return co_await tenant(request, std::move(parts[0]), Command::kLog);
     if (parts.size() == 2 && post) co_return co_await act(request, std::move(parts[0]), std::move(parts[1]));
   }
   co_return not_found();
@@ -291,12 +299,12 @@ HttpResponse Api::logout(const HttpRequest &request) {
   return response;
 }
 
-asio::awaitable<HttpResponse> Api::tenant(const HttpRequest &request, std::string name) {
+asio::awaitable<HttpResponse> Api::tenant(const HttpRequest &request, std::string name, Command command) {
   // Whether others exist is not the tenant's to know.
   if (const Session *const who = session(request); who == nullptr || !who->may_see(name))
     co_return error_response(404, "unknown-tenant", "no tenant " + log::quoted(name, 64));
   control::Request question;
-  question.command = Command::kStatus;
+  question.command = command;
   question.tenant = std::move(name);
   co_return co_await ask(std::move(question), kAskPatience);
 }
@@ -318,9 +326,9 @@ asio::awaitable<HttpResponse> Api::books(const HttpRequest &request, Command com
 }
 
 asio::awaitable<HttpResponse> Api::act(const HttpRequest &request, std::string name, std::string verb) {
-  static constexpr std::array kVerbs = {Command::kStart, Command::kStop,   Command::kRestart,
-                                        Command::kKill,  Command::kFreeze, Command::kThaw,
-                                        Command::kBlock, Command::kUnblock};
+  static constexpr std::array kVerbs = {
+      Command::kStart, Command::kStop,  Command::kRestart, Command::kKill,     Command::kFreeze,
+      Command::kThaw,  Command::kBlock, Command::kUnblock, Command::kThrottle, Command::kUnthrottle};
   const auto command = std::find_if(kVerbs.begin(), kVerbs.end(),
                                     [&](Command each) { return control::name_of(each) == verb; });
   if (command == kVerbs.end()) co_return not_found();
@@ -336,13 +344,16 @@ asio::awaitable<HttpResponse> Api::act(const HttpRequest &request, std::string n
   if (!members) co_return error_response(400, "bad-request", members.error().message());
   for (const auto &[key, value] : *members) {
     const bool block = *command == Command::kBlock;
+    const bool throttle = *command == Command::kThrottle;
     if (block && key == "reason") {
       question.reason = value;
-    } else if (!block || key != "until" || !read_integer(value, question.until)) {
+    } else if (throttle && key == "plan") {
+      question.plan = value;
+    } else if ((!block && !throttle) || key != "until" || !read_integer(value, question.until)) {
+      const std::string expected = std::string("expected {\"") + (block ? "reason" : "plan") +
+                                   "\":\"…\"} and, if it shall end, \"until\": Unix time";
       co_return error_response(400, "bad-request",
-                               block
-                                   ? "expected {\"reason\":\"…\"} and, if it shall end, \"until\": Unix time"
-                                   : verb + " takes no " + log::quoted(key, 64));
+                               block || throttle ? expected : verb + " takes no " + log::quoted(key, 64));
     }
   }
   HttpResponse response = co_await ask(std::move(question), kActionPatience);

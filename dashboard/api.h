@@ -8,8 +8,11 @@
 //   GET  /api/overview            page_json.h
 //   GET  /api/live                text/event-stream of overview, tick, events
 //   GET  /api/tenants/NAME        the supervisor's status of one, running requests and all
+//   GET  /api/tenants/NAME/log    {"text":…}: the end of its log
+//   GET  /api/rules               the abuse rules and what they did: admins
 //   GET  /api/usage?…, /api/events?…   as in the control protocol (protocols/control/request.h)
-//   POST /api/tenants/NAME/VERB   start, stop, restart, kill, freeze, thaw, block, unblock: admins, with
+//   POST /api/tenants/NAME/VERB   start, stop, restart, kill, freeze, thaw, block, unblock, throttle,
+//   unthrottle: admins, with
 //                                 X-Paddock-CSRF; the supervisor checks the admin's token once more
 //
 // What fails: {"error":{"code":…,"message":…}} with 400, 401, 403, 404, 405, 409, 413, 429, 502 or 503.
@@ -50,7 +53,8 @@ class Api {
   boost::asio::awaitable<HttpResponse> metrics_page(const HttpRequest &request);
   boost::asio::awaitable<HttpResponse> login(const HttpRequest &request);
   HttpResponse logout(const HttpRequest &request);
-  boost::asio::awaitable<HttpResponse> tenant(const HttpRequest &request, std::string name);
+  boost::asio::awaitable<HttpResponse> tenant(const HttpRequest &request, std::string name,
+                                              control::Command command);
   boost::asio::awaitable<HttpResponse> act(const HttpRequest &request, std::string name, std::string verb);
   boost::asio::awaitable<HttpResponse> books(const HttpRequest &request, control::Command command);
   boost::asio::awaitable<HttpResponse> ask(control::Request request, std::chrono::seconds patience);

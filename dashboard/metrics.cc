@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <functional>
@@ -14,7 +15,7 @@
 namespace paddock::dashboard {
 namespace {
 
-enum class Kind : std::uint8_t { kGauge, kCounter, kSummary, kHistogram };
+enum class Kind : std::uint8_t { kGauge, kCounter, kHistogram };
 
 const char *name_of(Kind kind) {
   switch (kind) {
@@ -22,8 +23,6 @@ const char *name_of(Kind kind) {
       return "gauge";
     case Kind::kCounter:
       return "counter";
-    case Kind::kSummary:
-      return "summary";
     case Kind::kHistogram:
       return "histogram";
   }
@@ -124,17 +123,6 @@ void gauges(Writer &out, const Tenants &tenants, std::string_view name, std::str
   out.family(name, Kind::kGauge, help);
   for (const auto &tenant : tenants)
     if (const auto number = figure(*tenant.live)) out.value(tenant.label, *number);
-}
-
-void summary(Writer &out, const Tenants &tenants, std::string_view name, std::string_view help,
-             std::uint64_t Usage::*sum_us, std::uint64_t Usage::*count) {
-  out.family(name, Kind::kSummary, help);
-  for (const auto &tenant : tenants) {
-    if (!tenant.live->sample) continue;
-    const Usage &total = tenant.live->sample->total;
-    out.value(tenant.label, static_cast<double>(total.*sum_us) * kMicro, "_sum");
-    out.value(tenant.label, static_cast<double>(total.*count), "_count");
-  }
 }
 
 // `buckets`: each its own, by base/latency_buckets.h.
@@ -255,6 +243,32 @@ void resources(Writer &out, const Tenants &tenants) {
            {{R"(direction="in")", &Usage::net_in_bytes}, {R"(direction="out")", &Usage::net_out_bytes}});
 }
 
+void refusals(Writer &out, const Tenants &tenants) {
+  out.family("paddock_tenant_refusals", Kind::kCounter,
+             "Requests that were refused, by the reason that was told.");
+  // What the supervisor and the gateway give (X-Paddock-Reason); of a later version's there is one series.
+  static constexpr std::array<std::string_view, 14> kReasons = {
+      "blocked",      "frozen",       "unusable",     "start-failed", "queue-full",
+      "queue-time",   "body-size",    "slow-clients", "receive-time", "spool-full",
+      "apache-limit", "backlog-full", "not-running",  "other"};
+  static const auto labels = [] {
+    std::array<std::string, kReasons.size()> texts;
+    for (std::size_t i = 0; i < texts.size(); ++i) texts[i] = "," + label("reason", kReasons[i]);
+    return texts;
+  }();
+  for (const auto &tenant : tenants) {
+    const auto &refused = tenant.live->status.refused_for;
+    if (!tenant.live->sample && refused.empty()) continue;
+    std::array<std::uint64_t, kReasons.size()> counts{};
+    for (const auto &[reason, requests] : refused) {
+      const auto found = std::find(kReasons.begin(), kReasons.end() - 1, reason);
+      counts[static_cast<std::size_t>(found - kReasons.begin())] += requests;
+    }
+    for (std::size_t i = 0; i < counts.size(); ++i)
+      out.series({tenant.label, labels[i]}, static_cast<double>(counts[i]));
+  }
+}
+
 void requests(Writer &out, const Tenants &tenants) {
   counters(out, tenants, "paddock_tenant_requests", "Requests, by what became of them.",
            {{R"(outcome="answered")", &Usage::requests},
@@ -275,8 +289,22 @@ void requests(Writer &out, const Tenants &tenants) {
     for (std::size_t i = 0; i < kClasses.size(); ++i)
       out.series({tenant.label, kClasses[i]}, i < classes.size() ? static_cast<double>(classes[i]) : 0);
   }
-  summary(out, tenants, "paddock_tenant_queue_duration_seconds",
-          "How long requests waited, of those that had to.", &Usage::queue_us, &Usage::queued);
+  out.family("paddock_tenant_queue_duration_seconds", Kind::kHistogram,
+             "How long requests waited for a worker, of those that had to.");
+  for (const auto &tenant : tenants)
+    if (tenant.live->sample)
+      histogram(out, tenant, tenant.live->status.queued_by_time, tenant.live->status.queue_us);
+  refusals(out, tenants);
+  out.family(
+      "paddock_tenant_connections_held", Kind::kGauge,
+      "Connections that the gateway holds, by what they wait for: a free worker (the queue), the rest of "
+      "their request, or a client that reads.");
+  for (const auto &tenant : tenants) {
+    const auto &status = tenant.live->status;
+    out.series({tenant.label, R"(,waits_for="worker")"}, status.queue);
+    out.series({tenant.label, R"(,waits_for="request")"}, status.slow_clients);
+    out.series({tenant.label, R"(,waits_for="client")"}, status.unread);
+  }
   counters(out, tenants, "paddock_tenant_request_bytes", "Bodies of requests and responses.",
            {{R"(direction="in")", &Usage::bytes_in}, {R"(direction="out")", &Usage::bytes_out}});
   gauges(out, tenants, "paddock_tenant_workers", "Worker processes.", [](const TenantLive &live) {

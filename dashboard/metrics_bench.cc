@@ -26,6 +26,8 @@ LiveData busy_host() {
     status.tenants.emplace_back();
     status.tenants.back().name = "tenant" + std::to_string(i);
     status.tenants.back().state = control::TenantState::kRunning;
+    status.tenants.back().queued_by_time.assign(kLatencyBuckets, 1'234);
+    status.tenants.back().refused_for = {{"queue-full", 17}, {"queue-time", 3}};
     status.tenants.back().memory_max_bytes = 512 << 20;
     samples.tenants.emplace_back();
     samples.tenants.back().tenant = status.tenants.back().name;

@@ -125,9 +125,12 @@ std::string overview_json(const LiveData &data, const Session &session) {
     const auto &host = *data.host();
     json::array missing;
     for (const auto &name : host.missing_controllers) missing.push_back(json::value(name));
+    json::array plans;
+    for (const auto &name : host.plans) plans.push_back(json::value(name));
     out["host"] = json::object{{"version", host.version},        {"php", host.php_version},
                                {"started_at", host.started_at},  {"gateway", host.gateway_pid != 0},
-                               {"zygote", host.zygote_pid != 0}, {"missing", std::move(missing)}};
+                               {"zygote", host.zygote_pid != 0}, {"missing", std::move(missing)},
+                               {"plans", std::move(plans)}};
   }
   return json::serialize(out);
 }

@@ -2,6 +2,8 @@
 
 #include <iterator>
 
+#include "base/latency_buckets.h"
+
 namespace paddock::fcgi_gateway {
 namespace {
 
@@ -26,6 +28,8 @@ void Figures::waited(std::uint32_t tenant, std::chrono::steady_clock::duration t
   ++entry.queued;
   entry.queue_us +=
       static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(time).count());
+  entry.by_time.resize(kLatencyBuckets);
+  ++entry.by_time[latency_bucket(static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count()))];
   schedule();
 }
 
@@ -51,9 +55,11 @@ bool Figures::report(std::uint32_t number, Tenant &tenant) {
   waiting.unread = tenant.held[static_cast<std::size_t>(Held::kUnread)];
   waiting.queued = tenant.queued;
   waiting.queue_us = tenant.queue_us;
+  waiting.by_time = tenant.by_time;
   if (!sink_.waiting(waiting)) return false;
   tenant.told = tenant.held;
   tenant.queued = tenant.queue_us = 0;
+  tenant.by_time.clear();
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include <map>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "protocols/gateway_link/gateway_link.h"
@@ -50,6 +51,7 @@ class Figures {
     Now told{};
     std::uint64_t queued = 0;  // not told yet, as is their time
     std::uint64_t queue_us = 0;
+    std::vector<std::uint64_t> by_time;  // of those queued
   };
 
   bool report(std::uint32_t number, Tenant &tenant);

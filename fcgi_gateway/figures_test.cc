@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <vector>
 
+#include "base/latency_buckets.h"
+
 using namespace paddock;
 using namespace paddock::fcgi_gateway;
 using namespace std::chrono_literals;
@@ -94,4 +96,6 @@ TEST_CASE("figures add up while nobody takes them") {
   REQUIRE(heard.waiting.size() == 1);
   CHECK(heard.waiting.front().queued == 5);
   CHECK(heard.waiting.front().queue_us == 10'000);
+  REQUIRE(heard.waiting.front().by_time.size() == kLatencyBuckets);
+  CHECK(heard.waiting.front().by_time[0] == 5);
 }

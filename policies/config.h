@@ -182,10 +182,24 @@ struct Runtime {
 struct Dashboard {
   std::string listen;  // "127.0.0.1:9180"; empty: there is none
   std::string user = "paddock-dashboard";
-  uid_t uid = 0;  // 0: there is no dashboard
+  bool start = true;  // by paddockd; else by somebody else, as its own unit does
+  uid_t uid = 0;      // 0: there is no dashboard
   gid_t gid = 0;
   std::string public_url;  // where browsers find it, if not at listen: "https://example.org/paddock"
   std::string token_file;  // hashes of the tokens that may log in; empty: state_dir/dashboard.tokens
+};
+
+// Of which events somebody is told, and how.
+struct Notify {
+  std::vector<std::string> events;   // kinds (rules/event_names.h)
+  std::vector<std::string> command;  // a program and its arguments
+  std::string webhook;               // a URL
+  std::string mail;                  // an address
+  std::string mail_server = "smtp://127.0.0.1";
+  std::chrono::seconds every{300};   // of a kind and tenant one at most
+  std::uint32_t most_per_hour = 30;  // of all together
+
+  [[nodiscard]] bool wanted() const { return !command.empty() || !webhook.empty() || !mail.empty(); }
 };
 
 struct Config {
@@ -196,6 +210,7 @@ struct Config {
   uid_t apache_uid = 0;
   gid_t apache_gid = 0;
   Dashboard dashboard;
+  Notify notify;
   std::map<std::string, Plan> plans;  // "default" always exists
   std::map<std::string, Tenant> tenants;
   std::map<std::string, RuleEntry> rules;

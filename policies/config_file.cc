@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "policies/dashboard_section.h"
+#include "policies/notify_section.h"
 #include "policies/plan_section.h"
 #include "policies/rule_section.h"
 #include "policies/runtime_section.h"
@@ -90,6 +91,7 @@ class Loader {
     read_part(main, root, "runtime", [&](Section &part) { read_runtime(part, machine_, config_.runtime); });
     read_part(main, root, "apache", [&](Section &part) { read_apache(part, machine_, config_); });
     read_part(main, root, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
+    read_part(main, root, "notify", [&](Section &part) { read_notify(part, machine_, config_.notify); });
     root.table("plan");
     root.table("tenant");
     root.table("rule");
@@ -140,7 +142,12 @@ class Loader {
       top.table("plan");
       top.table("tenant");
       top.table("rule");
-      for (const char *key : {"include", "runtime", "apache", "dashboard"})
+      // Its package brings it as a file of its own.
+      if (root.find("dashboard") == nullptr && top.find("dashboard") != nullptr)
+        read_part(file, top, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
+      else if (top.find("dashboard") != nullptr)
+        top.fail("dashboard", "the main file has one already", "one [dashboard]");
+      for (const char *key : {"include", "runtime", "apache", "notify"})
         if (top.find(key) != nullptr)
           top.fail(key, "only the main file may have this", "[plan.NAME], [tenant.NAME] or [rule.NAME]");
       reject_unknown(top, file);
@@ -152,8 +159,8 @@ class Loader {
   static void reject_unknown(Section &top, const File &file) {
     for (const auto &entry : file.root) {
       static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
-      static const std::set<std::string_view> kReported = {"plan",    "tenant", "rule",     "include",
-                                                           "runtime", "apache", "dashboard"};
+      static const std::set<std::string_view> kReported = {"plan",    "tenant", "rule",      "include",
+                                                           "runtime", "apache", "dashboard", "notify"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
       top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);
@@ -270,9 +277,11 @@ class Loader {
 
   // The account that notifies need not exist before a rule wants it.
   void check_notifications(const File &main) {
-    const bool wanted = std::any_of(config_.rules.begin(), config_.rules.end(), [](const auto &each) {
-      return !each.second.rule.action.command.empty() || !each.second.rule.action.webhook.empty();
-    });
+    const bool wanted =
+        config_.notify.wanted() ||
+        std::any_of(config_.rules.begin(), config_.rules.end(), [](const auto &each) {
+          return !each.second.rule.action.command.empty() || !each.second.rule.action.webhook.empty();
+        });
     if (!wanted) return;
     Runtime &runtime = config_.runtime;
     const auto account = machine_.account(runtime.notify_user);
@@ -287,7 +296,7 @@ class Loader {
                     (!account               ? ": " + account.error().message()
                      : account->has_value() ? " is uid 0"
                                             : " does not exist"),
-                "an account without rights of its own, for the rules' commands and webhooks");
+                "an account without rights of its own, for commands, webhooks and mails");
     });
   }
 

@@ -436,8 +436,8 @@ TEST_CASE("the manual describes every key") {
       "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.grant]]\nname = \"seccomp\"\nreason = \"r\"\nzzzzzzzzz = "
       "1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
       "1\n[tenant.alice]\nzzzzzzzzz = 1\n[rule.a]\nmetric = \"pids\"\nabove = 1\naction = "
-      "\"kill\"\nzzzzzzzzz = 1\n");
-  REQUIRE(loaded.diagnostics.size() == 9);
+      "\"kill\"\nzzzzzzzzz = 1\n[notify]\nzzzzzzzzz = 1\n[dashboard]\nzzzzzzzzz = 1\n");
+  REQUIRE(loaded.diagnostics.size() == 11);
   for (const auto &found : loaded.diagnostics) {
     REQUIRE(found.expected.starts_with("one of "));
     std::istringstream keys(found.expected.substr(7));

@@ -79,6 +79,7 @@ void read_dashboard(Section &section, const Machine &machine, Config &config) {
                    "127.0.0.1 and let the web server pass it on");
   }
   if (const auto user = section.text("user")) dashboard.user = *user;
+  if (const auto start = section.boolean("start")) dashboard.start = *start;
   read_url(section, dashboard);
   if (const auto path = section.path("token_file")) dashboard.token_file = *path;
   section.finish();

@@ -128,4 +128,9 @@ Result<void> validate(const Rule &rule, unsigned cpus) {
   return validate_action(rule.action);
 }
 
+std::string to_string(const Condition &condition) {
+  return std::string(to_string(condition.metric)) + " " + std::string(to_string(condition.comparison)) + " " +
+         figure_text(condition.threshold);
+}
+
 }  // namespace paddock::rules

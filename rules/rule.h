@@ -34,6 +34,10 @@ inline constexpr std::chrono::milliseconds kCpuPeriod{100};
 enum class Comparison : std::uint8_t { kAbove, kAtLeast, kBelow, kAtMost };
 [[nodiscard]] std::string_view to_string(Comparison comparison);  // ">", ">=", "<", "<="
 
+struct Condition;
+// "cpu_percent > 80"
+[[nodiscard]] std::string to_string(const Condition &condition);
+
 struct Condition {
   Metric metric = Metric::kCpuPercent;
   Comparison comparison = Comparison::kAbove;

@@ -296,6 +296,7 @@ void Accountant::record(const std::string &tenant, Book &book) {
 }
 
 void Accountant::append(accounting::Event event) {
+  if (on_event_) on_event_(event);
   if (const auto appended = events_.append(std::move(event)); !appended)
     log::error("events: " + appended.error().message());
 }
@@ -319,6 +320,13 @@ void Accountant::refused(const std::string &tenant, std::uint64_t requests, bool
   if (by_queue)
     append_fault(EventKind::kQueueFull, tenant, book, {},
                  std::to_string(requests) + " requests refused: too many waited, or too long");
+}
+
+void Accountant::queued(const std::string &tenant, std::uint64_t requests, std::uint64_t time_us) {
+  Book &book = book_of(tenant);
+  book.meter.count(&accounting::Counters::queued, requests);
+  book.meter.count(&accounting::Counters::queue_ns, time_us * 1000);
+  record(tenant, book);
 }
 
 void Accountant::worker_died(const std::string &tenant, const ExitStatus &status) {

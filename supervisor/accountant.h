@@ -37,6 +37,9 @@ class Accountant {
 
   void set_retention(const accounting::Retention &use, const accounting::EventRetention &events);
   void on_use(OnUse on_use) { on_use_ = std::move(on_use); }
+  // Told of each event, before it has an id.
+  using OnEvent = std::function<void(const accounting::Event &event)>;
+  void on_event(OnEvent on_event) { on_event_ = std::move(on_event); }
   void start();
   // Writes all that is not yet on disk.
   void stop();
@@ -47,6 +50,8 @@ class Accountant {
   void ended(const std::string &tenant, const RunEnd &end);
   // The gateway answered in the workers' place. by_queue: since no more may wait, or have waited too long.
   void refused(const std::string &tenant, std::uint64_t requests, bool by_queue);
+  // That have waited in the gateway for a worker, and how long in all.
+  void queued(const std::string &tenant, std::uint64_t requests, std::uint64_t time_us);
   void worker_died(const std::string &tenant, const ExitStatus &status);
   // Something that the admin, or a rule, did. actor: "uid 0". snapshot: what the tenant does now, where none
   // is given. On disk before it returns, unless the disk fails.
@@ -101,6 +106,7 @@ class Accountant {
 
   boost::asio::steady_timer timer_;
   OnUse on_use_;
+  OnEvent on_event_;
   accounting::Store store_;
   accounting::History history_;
   accounting::EventLog events_;

@@ -24,6 +24,8 @@ constexpr std::uint32_t kDefaultEvents = 1000;
 // How soon a follower hears of an event.
 constexpr milliseconds kEventPeriod{200};
 constexpr std::uint32_t kDefaultSamplePeriodMs = 1000;
+constexpr auto kRuleSpan = std::chrono::days(7);
+constexpr std::size_t kRuleFirings = 500;
 
 Time now() {
   return std::chrono::time_point_cast<milliseconds>(system_clock::now());
@@ -292,6 +294,28 @@ std::string usage(Supervisor &supervisor, const Peer &peer, const Request &reque
   if (made) return control::ok_reply(*made);
   supervisor.accountant().history_failed(made.error());
   return control::error_reply(ErrorCode::kFailed, made.error().message());
+}
+
+std::string rule_report(Supervisor &supervisor) {
+  const Time until = now();
+  const Time since = until - kRuleSpan;
+  control::RuleReport report;
+  report.since = unix_seconds(since);
+  for (const auto &[name, entry] : supervisor.config().rules) {
+    const rules::Rule &rule = entry.rule;
+    report.rules.push_back({name, to_string(rule.condition), rule.condition.window.count(),
+                            std::string(to_string(rule.action.consequence)), rule.action.plan,
+                            rule.action.duration.count(), rule.dry_run});
+  }
+  accounting::EventFilter filter;
+  filter.since = since;
+  filter.kinds = {accounting::EventKind::kRuleFired};
+  filter.limit = kRuleFirings;
+  filter.newest = true;
+  const auto fired = supervisor.accountant().events().list(filter, until);
+  if (!fired) return control::error_reply(ErrorCode::kFailed, fired.error().message());
+  report.fired = events_after(*fired, 0).events;
+  return control::ok_reply(report);
 }
 
 Answer events(Supervisor &supervisor, const Peer &peer, const Request &request) {

@@ -19,6 +19,7 @@ class Supervisor;
 
 // For requests that access_to() has not denied.
 [[nodiscard]] std::string usage(Supervisor &supervisor, const Peer &peer, const control::Request &request);
+[[nodiscard]] std::string rule_report(Supervisor &supervisor);
 [[nodiscard]] Answer events(Supervisor &supervisor, const Peer &peer, const control::Request &request);
 [[nodiscard]] Answer samples(Supervisor &supervisor, const Peer &peer, const control::Request &request);
 

@@ -10,6 +10,7 @@
 #include "supervisor/book_commands.h"
 #include "supervisor/status.h"
 #include "supervisor/supervisor.h"
+#include "supervisor/tenant_log.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -168,6 +169,13 @@ std::string doctor(const Supervisor &supervisor) {
   return control::ok_reply(doctor);
 }
 
+// Passed on as it is: whoever shows it, reads it.
+std::string log_end(const Supervisor &supervisor, const Request &request) {
+  const auto text = read_tenant_log(supervisor.config().runtime, request.tenant, control::TenantLog::kLimit);
+  if (!text) return control::error_reply(ErrorCode::kFailed, text.error().message());
+  return control::ok_reply(control::TenantLog{*text});
+}
+
 // Whose the token is, and that somebody asked.
 std::string login(Supervisor &supervisor, const Request &request) {
   const std::string from = request.from.empty() ? "dashboard" : "dashboard, " + request.from;
@@ -246,6 +254,10 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
       return {usage(supervisor, peer, *request)};
     case Command::kEvents:
       return events(supervisor, peer, *request);
+    case Command::kLog:
+      return {log_end(supervisor, *request)};
+    case Command::kRules:
+      return {rule_report(supervisor)};
     case Command::kSamples:
       return samples(supervisor, peer, *request);
     case Command::kVersion:

@@ -143,24 +143,7 @@ void Enforcer::notify(const Firing &firing, const std::string &text) {
     notifier_.send(notice);
   }
   if (!firing.action.webhook.empty()) {
-    // --disable: no .curlrc. What comes back is not wanted.
-    notice.command = {policies::kWebhookProgram,
-                      "--disable",
-                      "--silent",
-                      "--show-error",
-                      "--fail",
-                      "--proto",
-                      "=http,https",
-                      "--max-time",
-                      "20",
-                      "--output",
-                      "/dev/null",
-                      "--header",
-                      "Content-Type: application/json",
-                      "--data-binary",
-                      "@-",
-                      "--",
-                      firing.action.webhook};
+    notice.command = webhook_command(firing.action.webhook);
     notifier_.send(notice);
   }
 }

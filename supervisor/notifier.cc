@@ -8,9 +8,26 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "policies/config.h"
 
 namespace paddock::supervisor {
 namespace {
+
+// --disable: no .curlrc. What comes back is not wanted.
+std::vector<std::string> curl(const char *protocols, const std::vector<std::string> &arguments) {
+  std::vector<std::string> command = {policies::kWebhookProgram,
+                                      "--disable",
+                                      "--silent",
+                                      "--show-error",
+                                      "--proto",
+                                      protocols,
+                                      "--max-time",
+                                      "20",
+                                      "--output",
+                                      "/dev/null"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
+  return command;
+}
 
 Result<UniqueFd> input_of(const std::string &text) {
   UniqueFd fd(::memfd_create("paddock-notice", MFD_CLOEXEC));
@@ -21,6 +38,17 @@ Result<UniqueFd> input_of(const std::string &text) {
 }
 
 }  // namespace
+
+std::vector<std::string> webhook_command(const std::string &url) {
+  return curl("=http,https",
+              {"--fail", "--header", "Content-Type: application/json", "--data-binary", "@-", "--", url});
+}
+
+std::vector<std::string> mail_command(const std::string &server, const std::string &address) {
+  // An empty sender: what cannot be delivered is told to nobody (RFC 5321, 4.5.5).
+  return curl("=smtp,smtps",
+              {"--crlf", "--mail-from", "", "--mail-rcpt", address, "--upload-file", "-", "--", server});
+}
 
 struct Notifier::Running {
   explicit Running(boost::asio::io_context &io) : timer(io) {}

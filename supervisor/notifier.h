@@ -25,6 +25,12 @@ struct Notice {
   std::string what;  // for the log: "rule hog"
 };
 
+// A program that posts its standard input, JSON, to the URL.
+[[nodiscard]] std::vector<std::string> webhook_command(const std::string &url);
+// One that sends its standard input, a mail, to the address by that server ("smtp://127.0.0.1"). Not
+// sendmail(1): it has to become somebody else, which nothing below paddockd may.
+[[nodiscard]] std::vector<std::string> mail_command(const std::string &server, const std::string &address);
+
 class Notifier {
  public:
   static constexpr std::size_t kAtOnce = 8;

@@ -82,6 +82,7 @@ control::TenantStatus status_of(const Tenant &tenant) {
   status.unread = waiting.unread;
   status.queued = waiting.queued;
   status.queue_us = waiting.queue_us;
+  status.queued_by_time = waiting.by_time;
   status.memory_max_bytes = tenant.limits_in_force().memory_max;
   if (const Run *run = tenant.run()) {
     const auto age = Run::Clock::now() - run->started();
@@ -107,6 +108,7 @@ control::HostStatus host_status(const Supervisor &supervisor) {
   status.cgroup = supervisor.hierarchy().base_path();
   status.hierarchy = supervisor.hierarchy().host().hybrid ? "hybrid" : "unified";
   status.missing_controllers = supervisor.hierarchy().missing_controllers();
+  for (const auto &[name, plan] : supervisor.config().plans) status.plans.push_back(name);
   return status;
 }
 

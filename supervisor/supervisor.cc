@@ -111,6 +111,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       throttles_(std::move(throttles)),
       accountant_(io_, runtime_.state_dir),
       enforcer_(io_, accountant_, [this](const std::string &name) { return find(name); }),
+      announcer_(io_),
       lock_(std::move(lock)),
       manager_(std::move(manager)),
       watchdog_timer_(io_),
@@ -120,6 +121,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
   accountant_.on_use(
       [this](const std::string &tenant, accounting::Time end, std::chrono::milliseconds length,
              const accounting::Usage &usage) { enforcer_.observe(tenant, end, length, usage); });
+  accountant_.on_event([this](const accounting::Event &event) { announcer_.happened(event); });
 }
 
 Supervisor::~Supervisor() = default;
@@ -131,6 +133,7 @@ void Supervisor::apply_book_settings() {
   accountant_.set_retention(
       {.minutes = runtime.keep_minutes, .hours = runtime.keep_hours, .days = runtime.keep_days}, events);
   enforcer_.set_rules(*config_);
+  announcer_.set(*config_);
 }
 
 Result<void> Supervisor::start_programs(const std::string &program_dir) {
@@ -216,7 +219,7 @@ constexpr cgroups::Limits kDashboardLimits{.cpu_percent = 100,
 
 void Supervisor::start_dashboard(const std::string &program_dir) {
   const auto &settings = config_->dashboard;
-  if (settings.listen.empty()) return;
+  if (settings.listen.empty() || !settings.start) return;
   if (const auto limited = hierarchy_.dashboard().set_limits(kDashboardLimits); !limited)
     log::warning(limited.error().message());
   SpawnOptions options;

@@ -16,6 +16,7 @@
 #include "policies/socket_path.h"
 #include "protocols/control/result.h"
 #include "supervisor/accountant.h"
+#include "supervisor/announcer.h"
 #include "supervisor/block_list.h"
 #include "supervisor/enforcer.h"
 #include "supervisor/gateway.h"
@@ -94,6 +95,7 @@ class Supervisor {
   BlockList throttles_;
   Accountant accountant_;
   Enforcer enforcer_;
+  Announcer announcer_;
   UniqueFd lock_;
   ServiceManager manager_;
   boost::asio::steady_timer watchdog_timer_;

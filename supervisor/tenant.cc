@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "base/file.h"
+#include "base/latency_buckets.h"
 #include "base/log.h"
 #include "policies/socket_path.h"
 #include "supervisor/admission_link.h"
@@ -276,7 +277,13 @@ void Tenant::count_refused(const std::string &reason, std::uint64_t requests) {
 void Tenant::count_waiting(const gateway_link::Waiting &waiting) {
   const std::uint64_t queued = waiting_.queued + waiting.queued;
   const std::uint64_t queue_us = waiting_.queue_us + waiting.queue_us;
+  std::vector<std::uint64_t> by_time = std::move(waiting_.by_time);
+  by_time.resize(kLatencyBuckets);
+  for (std::size_t i = 0; i < std::min(kLatencyBuckets, waiting.by_time.size()); ++i)
+    by_time[i] += waiting.by_time[i];
+  if (waiting.queued > 0) services_.accountant.queued(settings_->name, waiting.queued, waiting.queue_us);
   waiting_ = waiting;
+  waiting_.by_time = std::move(by_time);
   waiting_.queued = queued;
   waiting_.queue_us = queue_us;
 }

@@ -94,7 +94,7 @@ class Tenant {
   [[nodiscard]] const std::string &last_failure() const { return last_failure_; }
   // Answered by its sandboxes since the supervisor started, as their scoreboards say: untrusted.
   [[nodiscard]] std::uint64_t requests() const;
-  // Since the supervisor started, as the gateway says. In Waiting, queued and queue_us are totals here.
+  // Since the supervisor started, as the gateway says. In Waiting, all but what waits now are totals here.
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   [[nodiscard]] const std::map<std::string, std::uint64_t> &refused_by_reason() const {
     return refused_by_reason_;

@@ -24,6 +24,8 @@ Access access_of(const Request &request, const Caller &caller, std::optional<gid
       case Command::kUsage:
       case Command::kEvents:
       case Command::kSamples:
+      case Command::kLog:
+      case Command::kRules:
       case Command::kDoctor:
       case Command::kLogin:
         return Access::kAll;
@@ -35,7 +37,8 @@ Access access_of(const Request &request, const Caller &caller, std::optional<gid
       std::find(caller.groups.begin(), caller.groups.end(), *admin_group) != caller.groups.end())
     return Access::kAll;
   const bool shows = request.command == Command::kStatus || request.command == Command::kUsage ||
-                     request.command == Command::kEvents || request.command == Command::kSamples;
+                     request.command == Command::kEvents || request.command == Command::kSamples ||
+                     request.command == Command::kLog;
   if (!shows) return Access::kDenied;
   if (request.tenant.empty()) return Access::kOwn;
   return tenant_uid == caller.uid ? Access::kOwn : Access::kDenied;

@@ -23,7 +23,7 @@ TEST_CASE("every command survives the way there") {
     names.insert(name_of(request.command));
     CHECK(command_of(name_of(request.command)) == request.command);
     const bool alone = request.command == Command::kReload || request.command == Command::kDoctor ||
-                       request.command == Command::kVersion;
+                       request.command == Command::kRules || request.command == Command::kVersion;
     if (request.command == Command::kLogin) {
       request.token = "secret";
       request.from = "127.0.0.1";
@@ -261,7 +261,8 @@ TEST_CASE("who may what") {
     CHECK(access_of(request, root, std::nullopt, std::nullopt) == Access::kAll);
     CHECK(access_of(request, admin, 50, 1001) == Access::kAll);
     const bool status = request.command == Command::kStatus || request.command == Command::kUsage ||
-                        request.command == Command::kEvents || request.command == Command::kSamples;
+                        request.command == Command::kEvents || request.command == Command::kSamples ||
+                        request.command == Command::kLog;
     const bool version = request.command == Command::kVersion;
     const Access own = status ? Access::kOwn : version ? Access::kAll : Access::kDenied;
     CHECK(access_of(request, alice, 50, 1001) == own);
@@ -282,11 +283,12 @@ TEST_CASE("the dashboard sees all, and acts with an admin's token only") {
   const auto may = [&](Command command) {
     return access_of({command, "alice", "", {}}, dashboard, 990, 1001);
   };
-  for (const Command shows :
-       {Command::kStatus, Command::kUsage, Command::kEvents, Command::kSamples, Command::kLogin})
+  for (const Command shows : {Command::kStatus, Command::kUsage, Command::kEvents, Command::kSamples,
+                              Command::kLog, Command::kRules, Command::kLogin})
     CHECK(may(shows) == Access::kAll);
-  const std::array actions = {Command::kStart,  Command::kStop, Command::kRestart, Command::kKill,
-                              Command::kFreeze, Command::kThaw, Command::kBlock,   Command::kUnblock};
+  const std::array actions = {Command::kStart,    Command::kStop,      Command::kRestart, Command::kKill,
+                              Command::kFreeze,   Command::kThaw,      Command::kBlock,   Command::kUnblock,
+                              Command::kThrottle, Command::kUnthrottle};
   for (const Command acts : actions) CHECK(may(acts) == Access::kDenied);
   // Being in the admin group as well, by whose mistake ever, gives it no more.
   for (const Command other : {Command::kSockets, Command::kReload, Command::kLink})

@@ -17,7 +17,7 @@ namespace paddock::control {
 
 // T: Status, Sockets, Action, Findings, Reloaded, Doctor, Version or Vhost (result.h); UsageReport, Samples
 // (usage_result.h); Event, Events, EventSnapshot
-// (event_result.h); Rules, Replay (rule_result.h).
+// (event_result.h); Rules, RuleReport, Replay (rule_result.h).
 
 // The result alone, as JSON on one line.
 template <typename T>

@@ -39,7 +39,7 @@ struct Row {
 // In the order of Command.
 constexpr unsigned kOneTenant = kTenant | kNeedsTenant;
 constexpr unsigned kAction = kOneTenant | kToken | kFrom;
-constexpr std::array<Row, 20> kRows{{
+constexpr std::array<Row, 22> kRows{{
     {"status", kTenant},
     {"sockets", kTenant},
     {"start", kAction},
@@ -57,6 +57,8 @@ constexpr std::array<Row, 20> kRows{{
     {"usage", kTenant | kSince | kTop | kStep | kLimit},
     {"events", kTenant | kSince | kLimit | kAfter | kFollow},
     {"samples", kTenant | kPeriod},
+    {"log", kOneTenant},
+    {"rules", kNothing},
     {"link", kOneTenant},
     {"login", kToken | kNeedsToken | kFrom},
     {"version", kNothing},

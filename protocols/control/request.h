@@ -27,6 +27,8 @@
 // events     tenant, or none for all; since, after (an event's id), limit; follow
 //                                                   Events     admins; a tenant's user for its own
 // samples    tenant, or none for all; period_ms     Samples    admins; a tenant's user for its own
+// log        tenant                                 TenantLog  admins; a tenant's user for its own
+// rules                                             RuleReport admins
 // link       tenant                                 Link       admins
 // login      token, from                            Login      the dashboard
 // reload                                            Reloaded   admins
@@ -34,8 +36,8 @@
 // version                                           Version    everybody
 //
 // The dashboard's user (paddock.toml: dashboard.user) may ask for all that shows something. What start to
-// unblock do, it may only with `token`, an admin's, which the supervisor checks: so that a dashboard that has
-// been broken into can look, and not act. These commands also take `from`, for the books: who asked it.
+// unthrottle do, it may only with `token`, an admin's, which the supervisor checks: so that a dashboard that
+// has been broken into can look, and not act. These commands also take `from`, for the books: who asked it.
 //
 // A request with a member that its command does not take is refused: what the client meant by it would not
 // happen. A client ignores members of a result that it does not know.
@@ -78,6 +80,8 @@ enum class Command : std::uint8_t {
   kUsage,
   kEvents,
   kSamples,
+  kLog,
+  kRules,
   kLink,
   kLogin,
   kVersion,

@@ -98,6 +98,8 @@ struct TenantStatus {
   std::uint32_t unread = 0;        // … whose answer is not read
   std::uint64_t queued = 0;        // that have waited for a worker since the supervisor started
   std::uint64_t queue_us = 0;      // how long, in all
+  // queued, by base/latency_buckets.h, each bucket without those below; none: nothing has waited
+  std::vector<std::uint64_t> queued_by_time;
   std::optional<std::uint64_t> pids;
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint64_t> memory_peak_bytes;
@@ -132,6 +134,7 @@ struct TenantStatus {
     io("unread", unread);
     io("queued", queued);
     io("queue_us", queue_us);
+    io("queued_by_time", queued_by_time);
     io("pids", pids);
     io("memory_bytes", memory_bytes);
     io("memory_peak_bytes", memory_peak_bytes);
@@ -156,6 +159,7 @@ struct HostStatus {
   std::string cgroup;                            // below the cgroup2 mount
   std::string hierarchy;                         // "unified": pure cgroup v2; "hybrid": v1 beside it
   std::vector<std::string> missing_controllers;  // limits that need these are not enforced
+  std::vector<std::string> plans;                // of the config, to throttle to
 
   template <typename Io>
   void fields(Io &io) {
@@ -170,6 +174,19 @@ struct HostStatus {
     io("cgroup", cgroup);
     io("hierarchy", hierarchy);
     io("missing_controllers", missing_controllers);
+    io("plans", plans);
+  }
+};
+
+// The end of a tenant's log, whole lines, as the file has them: what PHP and the tenant's scripts wrote.
+struct TenantLog {
+  static constexpr std::size_t kLimit = std::size_t{64} * 1024;
+
+  std::string text;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("text", text);
   }
 };
 

@@ -1,9 +1,12 @@
-// Not of the protocol: what `paddock rules --json` prints.
+// The abuse rules, and what they did or would have done. Replay is not of the protocol: `paddock rules replay
+// --json` prints it.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
+
+#include "protocols/control/event_result.h"
 
 namespace paddock::control {
 
@@ -34,6 +37,20 @@ struct Rules {
   template <typename Io>
   void fields(Io &io) {
     io("rules", rules);
+  }
+};
+
+// How the rules have gone.
+struct RuleReport {
+  std::int64_t since = 0;  // seconds since the epoch
+  std::vector<RuleView> rules;
+  std::vector<Event> fired;  // since then, the last ones; a dry run's text says what it would have done
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("since", since);
+    io("rules", rules);
+    io("fired", fired);
   }
 };
 

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace paddock::gateway_link {
 
@@ -188,6 +189,8 @@ struct Waiting {
   std::uint32_t unread = 0;  // … whose answer is not read
   std::uint64_t queued = 0;  // that have waited for a worker, whatever became of them, since the last message
   std::uint64_t queue_us = 0;  // how long, in all
+  // queued, by base/latency_buckets.h, each bucket without those below; none: nothing was queued
+  std::vector<std::uint64_t> by_time;
 
   template <typename Io>
   void fields(Io &io) {
@@ -197,6 +200,7 @@ struct Waiting {
     io(unread);
     io(queued);
     io(queue_us);
+    io(by_time);
   }
 };
 

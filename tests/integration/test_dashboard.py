@@ -108,6 +108,8 @@ def test_a_tenants_link_works_once_and_shows_one_tenant(dashboard):
     assert alice.get("/api/events?tenant=bob").status == alice.get("/api/usage?tenant=bob").status == 404
     assert {event["tenant"] for event in alice.get("/api/events").json()["events"]} <= {"alice"}
     assert alice.post("/api/tenants/alice/kill").status == 403
+    assert alice.get("/api/tenants/alice/log").status == 200 and alice.get("/api/tenants/bob/log").status == 404
+    assert alice.get("/api/rules").status == 403
     assert dashboard.get("/metrics", Authorization=f"Bearer {code}").status == 401
 
 
@@ -127,6 +129,12 @@ def test_what_is_unknown_or_malformed_is_said(admin):
     assert admin.post("/api/tenants/alice/explode").status == 404
     assert admin.post("/api/tenants/nobody/kill").status == 404
     assert admin.post("/api/tenants/alice/block").status == 400  # no reason
+    assert admin.post("/api/tenants/alice/throttle").status == 400  # to which plan?
+    assert admin.post("/api/tenants/alice/throttle", {"plan": "none"}).json()["error"]["message"].startswith("there is no plan")
+    assert "expected" in admin.post("/api/tenants/alice/throttle", {"reason": "x"}).json()["error"]["message"]
+    assert admin.post("/api/tenants/alice/unthrottle").status == 409
+    assert admin.get("/api/tenants/nobody/log").status == 404
+    assert admin.get("/api/rules").json()["rules"] == []
     assert admin.post("/api/tenants/alice/thaw").status == 409
     assert admin.post("/api/tenants/alice/kill", "[").status == 400
     assert admin.request("DELETE", "/api/tenants/alice").status == 405

@@ -64,6 +64,10 @@ def browse(modules, directory):
     return run
 
 
+def events(paddock, tenant):
+    return [json.loads(line) for line in paddock.cli("events", tenant, "--json").stdout.splitlines()]
+
+
 @contextlib.contextmanager
 def load(site, body, count=2):
     done = threading.Event()
@@ -88,12 +92,13 @@ def test_every_view(browse, dashboard, dashboard_host):
             load(dashboard_host.bob, "$x = str_repeat('x', 8 << 20); usleep(30000); return 1;", 1):
         found = browse(dashboard, "views", tenant="alice", settle=8000)
     assert found["wrong"] == {"stayed": True, "empty": True}
-    assert len(found["charts"]) == 2 * (3 + 6)
+    assert len(found["charts"]) == 2 * (3 + 6)  # machine and tenant have charts
     assert all(colours > 3 for _, colours in found["charts"]), found["charts"]
     assert found["overflow"] == []
     assert found["loggedOut"] == 401
     for name in ("login", "machine-light", "machine-dark", "tenants-light", "tenant-light", "events-light",
-                 "machine-phone", "tenant-phone"):
+                 "tenants-dark", "tenant-dark", "events-dark", "rules-light", "rules-dark", "dialog-dark",
+                 "machine-phone", "tenants-phone", "tenant-phone", "events-phone", "rules-phone"):
         assert (SCREENSHOTS / f"{name}.png").stat().st_size > 5000, name
 
 
@@ -111,6 +116,55 @@ def test_a_kill_from_the_page_stops_the_tenant(browse, dashboard, dashboard_host
     found = browse(dashboard, "kill", tenant="alice")
     assert "Kill alice?" in found["question"]
     assert not paddock.sandbox("alice")
+
+
+def test_a_throttle_from_the_page(browse, make_paddock):
+    paddock = make_paddock().with_dashboard()
+    paddock.plans["slow"] = {"workers": 2}
+    paddock.add_tenant("alice")
+    paddock.start()
+    found = browse(Dashboard(paddock).wait(), "throttle", tenant="alice", plan="slow")
+    assert "Throttle alice?" in found["question"]
+    kinds = [event["kind"] for event in events(paddock, "alice")]
+    assert kinds.count("throttle") == 1 and kinds.count("unthrottle") == 1
+
+
+def test_the_rules_and_what_they_found(browse, make_paddock):
+    paddock = make_paddock().with_dashboard()
+    paddock.add_tenant("alice")
+    paddock.write_config()
+    paddock.config.write_text(paddock.config.read_text() + """
+[rule.busy]
+metric = "cpu_percent"
+below = 99
+window = "2s"
+action = "block"
+duration = "1h"
+dry_run = true
+""")
+    paddock.start()
+    paddock.cli("start", "alice")
+    machine.wait_for(lambda: any(event["kind"] == "rule-fired" for event in events(paddock, "alice")), 40, "the rule has fired")
+    found = browse(Dashboard(paddock).wait(), "rules")
+    assert "busy" in found["cards"] and "dry run" in found["cards"] and "block for 1 h" in found["cards"]
+    assert "1 time, 1 tenant" in found["cards"]
+    assert "rule-fired" in found["fired"] and "dry run, would: block" in found["fired"]
+    assert paddock.tenant_status("alice")["state"] == "running"
+
+
+def test_slow_requests_are_shown_with_their_trace(browse, own_host):
+    host = own_host(dashboard=True, plan={"workers": 2, "slow_log": "300ms"})
+    host.alice.run("(function () { $end = microtime(true) + 1; while (microtime(true) < $end); })(); return 1;")
+    log = host.paddock.directory / "log/tenants/alice.log"
+    machine.wait_for(lambda: "slow: #0 " in log.read_text(), 20, "the slow log has the request")
+    found = browse(Dashboard(host.paddock).wait(), "slow", tenant="alice")
+    assert "POST /run.php" in found["trace"] and "{closure}()" in found["trace"]
+
+
+def test_a_session_that_has_ended_asks_for_the_token(browse, dashboard):
+    found = browse(dashboard, "expired", tenant="alice")
+    assert found["status"] == 401
+    assert found["address"] == "#/tenants/alice"  # where the login leads back to
 
 
 def test_the_keyboard_is_enough(browse, dashboard):

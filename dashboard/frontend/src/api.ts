@@ -54,8 +54,8 @@ export const session = (): Promise<Session> => remember(get<Session>('api/sessio
 export const login = (token: string): Promise<Session> => remember(post<Session>('api/login', { token }));
 export const logout = (): Promise<object> => post('api/logout', {});
 
-export type Verb = 'start' | 'stop' | 'restart' | 'kill' | 'freeze' | 'thaw' | 'block' | 'unblock';
-export const act = (tenant: string, verb: Verb, body: { reason?: string; until?: number } = {}): Promise<object> =>
+export type Verb = 'start' | 'stop' | 'restart' | 'kill' | 'freeze' | 'thaw' | 'block' | 'unblock' | 'throttle' | 'unthrottle';
+export const act = (tenant: string, verb: Verb, body: { reason?: string; plan?: string; until?: number } = {}): Promise<object> =>
   post(`api/tenants/${encodeURIComponent(tenant)}/${verb}`, body);
 
 export interface RunningRequest {
@@ -82,6 +82,12 @@ export interface TenantStatus {
   memory_max_bytes: number | null;
   memory_peak_bytes: number | null;
   running: RunningRequest[];
+  throttled_to: string;
+  throttled_until: number | null;
+  refused_for: { reason: string; requests: number }[];
+  queue: number;
+  slow_clients: number;
+  unread: number;
 }
 export const tenantStatus = async (tenant: string): Promise<TenantStatus> => {
   const found = await get<{ tenants: TenantStatus[] }>(`api/tenants/${encodeURIComponent(tenant)}`);
@@ -135,3 +141,21 @@ export const events = async (tenant: string, limit: number): Promise<PaddockEven
   const query = new URLSearchParams({ limit: String(limit), ...(tenant ? { tenant } : {}) });
   return (await get<{ events: PaddockEvent[] }>(`api/events?${query}`)).events;
 };
+
+export interface Rule {
+  name: string;
+  condition: string;
+  window_s: number;
+  action: string;
+  plan: string;
+  duration_s: number;
+  dry_run: boolean;
+}
+export interface RuleReport {
+  since: number;
+  rules: Rule[];
+  fired: PaddockEvent[];
+}
+export const rules = (): Promise<RuleReport> => get<RuleReport>('api/rules');
+export const log = async (tenant: string): Promise<string> =>
+  (await get<{ text: string }>(`api/tenants/${encodeURIComponent(tenant)}/log`)).text;

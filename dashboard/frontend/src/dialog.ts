@@ -51,21 +51,30 @@ const WORDING: Record<api.Verb, Wording> = {
     button: 'Block',
     danger: true,
   },
+  throttle: {
+    title: 'Throttle',
+    text: 'It is held to the limits of another plan, over restarts too. Nothing is ended.',
+    button: 'Throttle',
+    danger: true,
+  },
+  unthrottle: { title: 'Unthrottle', text: "Its own plan's limits hold again.", button: 'Unthrottle', danger: false },
   unblock: { title: 'Unblock', text: 'Its requests are served again.', button: 'Unblock', danger: false },
 };
 
 const ENDS: [string, number][] = [
-  ['until it is unblocked', 0],
+  ['until an admin ends it', 0],
   ['for 1 hour', 3600],
   ['for 1 day', 86400],
   ['for 7 days', 7 * 86400],
 ];
 
-// Asks, and does it. Resolves when the dialog has closed.
-export function confirmAction(tenant: string, verb: api.Verb): Promise<void> {
+// Asks, and does it. Resolves when the dialog has closed. plans: to throttle to.
+export function confirmAction(tenant: string, verb: api.Verb, plans: string[] = []): Promise<void> {
   const wording = WORDING[verb];
   const title = h('h2', { id: 'dialog-title' }, `${wording.title} ${tenant}?`);
   const reason = h('input', { type: 'text', required: true, maxlength: 500, autocomplete: 'off' });
+  const plan = h('select', {}, ...plans.map((name) => h('option', { value: name }, name)));
+  const lasts = verb === 'block' || verb === 'throttle';
   const end = h('select', {}, ...ENDS.map(([label, seconds]) => h('option', { value: seconds }, label)));
   const problem = h('p', { class: 'problem', role: 'alert' });
   const go = h('button', { type: 'submit', class: wording.danger ? 'danger' : 'primary' }, wording.button);
@@ -76,7 +85,8 @@ export function confirmAction(tenant: string, verb: api.Verb): Promise<void> {
     title,
     h('p', {}, wording.text),
     verb === 'block' && h('label', {}, 'Reason, shown in status and kept in the events', reason),
-    verb === 'block' && h('label', {}, 'How long', end),
+    verb === 'throttle' && h('label', {}, "Plan whose limits hold", plan),
+    lasts && h('label', {}, 'How long', end),
     problem,
     h('div', { class: 'buttons' }, cancel, go),
   );
@@ -86,10 +96,11 @@ export function confirmAction(tenant: string, verb: api.Verb): Promise<void> {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const seconds = Number(end.value);
-    const body =
-      verb === 'block'
-        ? { reason: reason.value, ...(seconds ? { until: Math.floor(Date.now() / 1000) + seconds } : {}) }
-        : {};
+    const body = {
+      ...(verb === 'block' ? { reason: reason.value } : {}),
+      ...(verb === 'throttle' ? { plan: plan.value } : {}),
+      ...(lasts && seconds ? { until: Math.floor(Date.now() / 1000) + seconds } : {}),
+    };
     go.disabled = true;
     fill(problem);
     api
@@ -109,6 +120,6 @@ export function confirmAction(tenant: string, verb: api.Verb): Promise<void> {
       resolve();
     });
     dialog.showModal();
-    (verb === 'block' ? reason : cancel).focus();
+    (verb === 'block' ? reason : verb === 'throttle' ? plan : cancel).focus();
   });
 }

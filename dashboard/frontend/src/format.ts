@@ -19,6 +19,7 @@ export const percent = (value: number): string => `${decimal(value)} %`;
 export const perSecond = (value: number): string => `${decimal(value)}/s`;
 
 export function milliseconds(value: number): string {
+  if (value === 0) return '0 ms';
   if (value < 1000) return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
   return duration(value / 1000);
 }

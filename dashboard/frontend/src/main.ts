@@ -8,6 +8,7 @@ import { Model } from './model';
 import { eventsView } from './views/events';
 import { loginView } from './views/login';
 import { machineView } from './views/machine';
+import { rulesView } from './views/rules';
 import { tenantView } from './views/tenant';
 import { tenantsView } from './views/tenants';
 import type { View } from './views/view';
@@ -28,6 +29,7 @@ const PAGES: [string, string, string][] = [
   ['machine', 'Machine', '1'],
   ['tenants', 'Tenants', '2'],
   ['events', 'Events', '3'],
+  ['rules', 'Rules', '4'],
 ];
 const links = PAGES.map(([path, label, key]) => h('a', { href: `#/${path}`, title: `${label} (${key})` }, label));
 const live = h('span', { class: 'live', role: 'status' });
@@ -71,6 +73,7 @@ function route(): void {
   if (page === 'tenants' && tenant) view = tenantView(model, tenant, session.role === 'admin');
   else if (page === 'tenants') view = tenantsView(model);
   else if (page === 'events') view = eventsView(model);
+  else if (page === 'rules') view = rulesView(model);
   else view = machineView(model);
   links.forEach((link, i) => {
     if (PAGES[i]![0] === page) link.setAttribute('aria-current', 'page');

@@ -54,6 +54,7 @@ export interface Host {
   gateway: boolean;
   zygote: boolean;
   missing: string[];
+  plans: string[];
 }
 
 type Row = [string, string, ...number[]];

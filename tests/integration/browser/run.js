@@ -108,6 +108,7 @@ const scenarios = {
         ['#/tenants', 'Tenants', 'tenants'],
         [`#/tenants/${given.tenant}`, given.tenant, 'tenant'],
         ['#/events', 'Events', 'events'],
+        ['#/rules', 'Abuse rules', 'rules'],
       ]) {
         await go(page, hash, heading);
         await page.waitForTimeout(700);
@@ -138,6 +139,7 @@ const scenarios = {
       ['#/tenants', 'Tenants', 'tenants'],
       [`#/tenants/${given.tenant}`, given.tenant, 'tenant'],
       ['#/events', 'Events', 'events'],
+      ['#/rules', 'Abuse rules', 'rules'],
     ]) {
       await go(page, hash, heading);
       await page.waitForTimeout(500);
@@ -180,6 +182,72 @@ const scenarios = {
     await page.getByRole('button', { name: 'Kill', exact: true }).click();
     await page.getByRole('button', { name: 'Kill now' }).click();
     await page.getByText(`kill ${given.tenant}: done`).waitFor();
+  },
+
+  // To another plan's limits and back, with a reason to be seen; then the session ends under the page.
+  async throttle() {
+    const page = await open();
+    await logIn(page);
+    await go(page, `#/tenants/${given.tenant}`, given.tenant);
+    await page.getByRole('button', { name: 'Throttle', exact: true }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.waitFor();
+    found.question = await dialog.innerText();
+    await dialog.getByLabel('Plan whose limits hold').selectOption(given.plan);
+    await dialog.getByLabel('How long').selectOption({ label: 'for 1 hour' });
+    await axe(page, 'throttle');
+    await dialog.getByRole('button', { name: 'Throttle' }).click();
+    await page.getByText(`throttle ${given.tenant}: done`).waitFor();
+    await page.getByText(`throttled to ${given.plan} until`).waitFor();
+    await page.getByRole('button', { name: 'Unthrottle', exact: true }).click();
+    await dialog.getByRole('button', { name: 'Unthrottle' }).click();
+    await page.getByRole('button', { name: 'Throttle', exact: true }).waitFor();
+  },
+
+  async rules() {
+    const page = await open();
+    await logIn(page);
+    await go(page, '#/rules', 'Abuse rules');
+    await page.locator('.card').first().waitFor();
+    await page.locator('.events .event').first().waitFor();
+    found.cards = await page.locator('.cards').innerText();
+    found.fired = await page.locator('.events').innerText();
+    await axe(page, 'rules with findings');
+    await shot(page, 'rules-found');
+  },
+
+  // Where a slow request stood.
+  async slow() {
+    const page = await open();
+    await logIn(page);
+    await go(page, `#/tenants/${given.tenant}`, given.tenant);
+    await page.getByRole('heading', { name: 'Slow requests' }).waitFor();
+    await page.getByText('Where it was').first().click();
+    found.trace = await page.locator('.event:has(ol)').first().innerText();
+    await axe(page, 'slow requests');
+    await page.screenshot({ path: path.join(given.out, 'tenant-slow.png'), fullPage: true });
+  },
+
+  // Somebody else has ended the session: the next look is answered by 401, and the page asks for the token.
+  async expired() {
+    const page = await open();
+    await logIn(page);
+    await go(page, `#/tenants/${given.tenant}`, given.tenant);
+    const cookies = await page.context().cookies();
+    await page.evaluate(async () => {
+      const { csrf } = await (await fetch('api/session')).json();
+      await fetch('api/logout', { method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Paddock-CSRF': csrf }, body: '{}' });
+    });
+    await page.getByLabel('Admin token').waitFor();
+    // With the cookie of that session again, as a browser that was asleep has it.
+    await page.context().addCookies(cookies);
+    found.status = await page.evaluate(async () => (await fetch('api/overview')).status);
+    await page.reload();
+    await page.getByLabel('Admin token').waitFor();
+    found.address = await page.evaluate(() => location.hash);
+    await page.getByLabel('Admin token').fill(given.token);
+    await page.getByRole('button', { name: 'Log in' }).click();
+    await page.getByRole('heading', { name: given.tenant }).waitFor();
   },
 
   // Without a mouse, from the login to a question and back.

@@ -23,9 +23,9 @@ export function machineView(model: Model): View {
     refused: tile('Refused'),
     load: tile('Load, 1 min'),
   };
-  const cpu = new Chart('CPU by tenant', { unit: percent, sync: 'machine' }, true);
-  const memory = new Chart('Memory by tenant', { unit: bytes, sync: 'machine' }, true);
-  const requests = new Chart('Requests by tenant', { unit: perSecond, sync: 'machine' }, true);
+  const cpu = new Chart('CPU by tenant', { unit: percent, sync: 'machine', max: 10 }, true);
+  const memory = new Chart('Memory by tenant', { unit: bytes, sync: 'machine', max: 16 * 1048576 }, true);
+  const requests = new Chart('Requests by tenant', { unit: perSecond, sync: 'machine', max: 2 }, true);
   const charts: [Figure, Chart][] = [
     ['cpu', cpu],
     ['memory', memory],

@@ -5,6 +5,7 @@ import { Chart, PALETTE, type Line } from '../charts';
 import { confirmAction, toast } from '../dialog';
 import { fill, h, setText, tame } from '../dom';
 import { bytes, decimal, duration, milliseconds, percent, perSecond, time } from '../format';
+import { slowTraces } from '../slow';
 import type { Model, Point } from '../model';
 import { eventItem, rangePicker, stateBadge, tile } from './parts';
 import { type Range, RANGES, STEP_SECONDS, type View } from './view';
@@ -15,6 +16,23 @@ interface Spec {
   lines: { label: string; color: string; dashed?: boolean; of: (point: Figures) => number }[];
 }
 
+// For the tenant to read: what happened, and what would help.
+const WHY_REFUSED: Record<string, string> = {
+  blocked: 'an administrator has blocked this site',
+  frozen: 'an administrator has frozen this site',
+  unusable: 'its account or home is missing',
+  'start-failed': 'its sandbox could not be started; the log says why',
+  'queue-full': 'all workers were busy, and as many requests waited as the plan allows',
+  'queue-time': 'it had waited as long as the plan allows: requests run too long, or there are too many',
+  'slow-clients': 'too many clients at once were sending slowly',
+  'receive-time': 'the client took too long to send its request',
+  'body-size': 'the request was larger than the plan allows',
+  'apache-limit': 'as many requests of this site were in the web server as may be',
+  'backlog-full': 'its workers took nothing from the web server',
+  'not-running': 'Paddock was not running',
+  'spool-full': 'there was no room left for large requests',
+};
+
 export function tenantView(model: Model, name: string, admin: boolean): View {
   let range: Range = 'live';
   let status: api.TenantStatus | undefined;
@@ -23,26 +41,26 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
   const blue = PALETTE[0]!;
   const orange = PALETTE[5]!;
   const specs: Spec[] = [
-    { chart: new Chart('CPU', { unit: percent, sync, height: 130 }), lines: [{ label: 'of one core', color: blue, of: (p) => p.cpu }] },
-    { chart: new Chart('Memory', { unit: bytes, sync, height: 130 }), lines: [{ label: 'charged', color: PALETTE[2]!, of: (p) => p.memory }] },
+    { chart: new Chart('CPU', { unit: percent, sync, height: 130, max: 10 }), lines: [{ label: 'of one core', color: blue, of: (p) => p.cpu }] },
+    { chart: new Chart('Memory', { unit: bytes, sync, height: 130, max: 16 * 1048576 }), lines: [{ label: 'charged', color: PALETTE[2]!, of: (p) => p.memory }] },
     {
-      chart: new Chart('Requests', { unit: perSecond, sync, height: 130 }),
+      chart: new Chart('Requests', { unit: perSecond, sync, height: 130, max: 2 }),
       lines: [
         { label: 'answered', color: blue, of: (p) => p.requests },
         { label: 'refused', color: orange, dashed: true, of: (p) => p.refused },
       ],
     },
     {
-      chart: new Chart('Latency', { unit: milliseconds, sync, height: 130 }),
+      chart: new Chart('Latency', { unit: milliseconds, sync, height: 130, max: 10 }),
       lines: [
         { label: 'running', color: blue, of: (p) => p.run },
         { label: 'queued', color: orange, dashed: true, of: (p) => p.queue },
       ],
     },
-    { chart: new Chart('Disk', { unit: (v) => `${bytes(v)}/s`, sync, height: 130 }), lines: [{ label: 'read and written', color: PALETTE[3]!, of: (p) => p.io }] },
+    { chart: new Chart('Disk', { unit: (v) => `${bytes(v)}/s`, sync, height: 130, max: 1048576 }), lines: [{ label: 'read and written', color: PALETTE[3]!, of: (p) => p.io }] },
     { chart: new Chart('Busy workers', { unit: decimal, sync, height: 130, max: 1 }), lines: [{ label: 'in a request', color: PALETTE[1]!, of: (p) => p.busy }] },
   ];
-  const tiles = { cpu: tile('CPU'), memory: tile('Memory'), requests: tile('Requests'), busy: tile('Workers busy'), pids: tile('Processes'), faults: tile('Faults') };
+  const tiles = { cpu: tile('CPU'), memory: tile('Memory'), requests: tile('Requests'), busy: tile('Workers busy'), pids: tile('Processes'), queue: tile('Queue'), faults: tile('Faults') };
   const badge = h('span', { class: 'badge' });
   const about = h('p', { class: 'muted' });
   const why = h('p', { class: 'why', role: 'status' });
@@ -50,6 +68,10 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
   const note = h('p', { class: 'muted', role: 'status' });
   const running = h('tbody');
   const events = h('ul', { class: 'events' });
+  const slow = h('ul', { class: 'events' });
+  const slowHead = h('h2', { hidden: true }, 'Slow requests');
+  const refusals = h('ul', { class: 'plain' });
+  const refusalsHead = h('h2', { hidden: true }, 'Why requests were refused');
   const root = h(
     'section',
     { class: 'view' },
@@ -76,14 +98,20 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
         running,
       ),
     ),
+    slowHead,
+    slow,
+    refusalsHead,
+    refusals,
     h('h2', {}, 'Events'),
     events,
   );
 
-  const VERBS: [api.Verb, (state: string) => boolean][] = [
+  const VERBS: [api.Verb, (state: string, throttled: boolean) => boolean][] = [
     ['start', (state) => state === 'stopped'],
     ['stop', (state) => state === 'running'],
     ['restart', (state) => state === 'running'],
+    ['throttle', (_, throttled) => !throttled],
+    ['unthrottle', (_, throttled) => throttled],
     ['freeze', (state) => state === 'running'],
     ['thaw', (state) => state === 'frozen'],
     ['kill', (state) => ['running', 'starting', 'stopping', 'frozen'].includes(state)],
@@ -93,10 +121,15 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
   const buttons = VERBS.map(([verb, possible]) => {
     const label = verb[0]!.toUpperCase() + verb.slice(1);
     const button = h('button', { type: 'button', class: verb === 'kill' || verb === 'block' ? 'danger' : '' }, label);
-    button.addEventListener('click', () => void confirmAction(name, verb).then(look));
+    button.addEventListener('click', () => void confirmAction(name, verb, plans(verb)).then(look));
     actions.append(button);
     return { button, possible };
   });
+
+  // Its own plan's limits are no throttle.
+  function plans(verb: api.Verb): string[] {
+    return verb === 'throttle' ? (model.host?.plans ?? []).filter((plan) => plan !== status?.plan) : [];
+  }
 
   function choose(chosen: Range): void {
     range = chosen;
@@ -173,6 +206,27 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
     refresh();
   }
 
+  async function lookForSlow(): Promise<void> {
+    const traces = slowTraces(await api.log(name).catch(() => ''), 20);
+    slowHead.hidden = slow.hidden = traces.length === 0;
+    const key = traces.map((trace) => trace.time + trace.request).join();
+    if (slow.dataset.key === key) return; // what was opened stays open
+    slow.dataset.key = key;
+    fill(
+      slow,
+      ...traces.map((trace) =>
+        h(
+          'li',
+          { class: 'event' },
+          h('time', {}, tame(trace.time, 40)),
+          h('span', { class: 'text' }, tame(trace.request)),
+          trace.frames.length > 0 &&
+            h('details', {}, h('summary', {}, 'Where it was'), h('ol', { start: 0 }, ...trace.frames.map((frame) => h('li', {}, h('code', {}, tame(frame.replace(/^#\d+ /, ''))))))),
+        ),
+      ),
+    );
+  }
+
   function tell(): void {
     const mine = model.events.filter((event) => event.tenant === name);
     if (mine.length === known) return;
@@ -184,12 +238,18 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
     const tenant = model.tenants.get(name);
     const state = tenant?.state ?? status?.state ?? '';
     if (badge.textContent !== state) fill(badge, state ? stateBadge(state) : null);
-    for (const { button, possible } of buttons) button.hidden = !possible(state);
+    for (const { button, possible } of buttons) button.hidden = !possible(state, Boolean(status?.throttled_to));
     if (status) {
       const parts = [`Plan ${status.plan}`, `user ${status.user}`];
       if (status.started_at && tenant?.state !== 'stopped') parts.push(`up ${duration(Date.now() / 1000 - status.started_at)}`);
       parts.push(`${status.requests.toLocaleString('en')} requests answered, ${status.refused.toLocaleString('en')} refused since the supervisor started`);
+      if (status.throttled_to)
+        parts.push(`throttled to ${status.throttled_to}${status.throttled_until ? ` until ${time(status.throttled_until * 1000)}` : ''}`);
       setText(about, parts.join(' · '));
+      const reasons = status.refused_for.filter((each) => each.requests > 0).sort((a, b) => b.requests - a.requests);
+      fill(refusals, ...reasons.map((each) => h('li', {}, h('b', {}, each.requests.toLocaleString('en')), ` ${tame(each.reason, 60)}: ${WHY_REFUSED[each.reason] ?? 'see paddock(1)'}`)));
+      refusalsHead.hidden = reasons.length === 0;
+      tiles.queue.set(String(status.queue), status.slow_clients + status.unread > 0 ? `and ${status.slow_clients + status.unread} slow clients` : 'waiting for a worker');
       const reason = status.block_reason ? `Blocked${status.block_until ? ` until ${time(status.block_until * 1000)}` : ''}: ${status.block_reason}` : status.problem;
       setText(why, tame(reason));
     }
@@ -206,8 +266,10 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
   }
 
   const timer = window.setInterval(() => void look(), 2000);
+  const slowTimer = window.setInterval(() => void lookForSlow(), 15_000);
   model.addEventListener('news', tell);
   void look();
+  void lookForSlow();
   tell();
   api
     .events(name, 50)
@@ -221,6 +283,7 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
     refresh,
     destroy: () => {
       window.clearInterval(timer);
+      window.clearInterval(slowTimer);
       model.removeEventListener('news', tell);
       for (const { chart } of specs) chart.destroy();
     },
