@@ -38,7 +38,7 @@ export function rulesView(model: Model): View {
     return h(
       'article',
       { class: 'card' },
-      h('h3', {}, tame(rule.name, 80), h('span', { class: `state ${rule.dry_run ? 'frozen' : 'running'}` }, rule.dry_run ? 'dry run' : 'in force')),
+      h('h2', {}, tame(rule.name, 80), h('span', { class: `state ${rule.dry_run ? 'frozen' : 'running'}` }, rule.dry_run ? 'dry run' : 'in force')),
       h('p', {}, h('code', {}, tame(rule.condition, 120)), ` over ${duration(rule.window_s)}`),
       h('p', {}, rule.dry_run ? 'Would ' : 'Will ', h('b', {}, tame(consequence(rule), 120))),
       h('p', { class: 'muted small' }, found, newest ? `, last ${time(newest.time_ms)}: ${tame(newest.tenant, 64)}` : ''),
