@@ -262,7 +262,7 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
       tiles.faults.set(String(tenant.faults), 'crashes and out of memory, in all');
       if (range === 'live') show(tenant.history.map((point) => point.time), tenant.history);
     }
-    if (range === 'live') setText(note, tenant && tenant.history.length === 0 ? 'It does not run now.' : '');
+    if (range === 'live') setText(note, !tenant || tenant.history.length > 0 ? '' : tenant.state === 'running' ? 'Its first figures come in a moment.' : 'It does not run now.');
   }
 
   const timer = window.setInterval(() => void look(), 2000);
