@@ -151,9 +151,18 @@ class Keeper {
   [[nodiscard]] bool may_grow() const { return !draining_ && pool_.serving() < options_.workers_max; }
   [[nodiscard]] bool all_busy() const { return pool_.busy() >= pool_.serving(); }
 
+  // In the backlog, or in the gateway, which has emptied it: a worker that died while all were busy has left
+  // its place free, and those who wait there would wait for the others to end.
+  [[nodiscard]] bool somebody_waits() const {
+    if (page_.takeover.load(std::memory_order_relaxed) != 0) return true;
+    pollfd entry{options_.listen.get(), POLLIN, 0};
+    return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLIN) != 0;
+  }
+
   void consider_growth() {
     if (!may_grow() || watching_listen_ || growth_timer_) return;
     if (!all_busy()) return want_growth_after(kAfterFalseAlarm);
+    if (somebody_waits()) return look_for_pressure(1);
     const auto watched = loop_.watch(options_.listen, EPOLLIN, [this](std::uint32_t) {
       loop_.unwatch(options_.listen);
       watching_listen_ = false;
@@ -167,9 +176,7 @@ class Keeper {
     growth_timer_ = loop_.after(kGrowthLook, [this, look] {
       growth_timer_.reset();
       if (!may_grow()) return;
-      pollfd entry{options_.listen.get(), POLLIN, 0};
-      const bool waiting = ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLIN) != 0;
-      if (!waiting || !all_busy()) return want_growth_after(kAfterFalseAlarm);
+      if (!somebody_waits() || !all_busy()) return want_growth_after(kAfterFalseAlarm);
       if (look < kGrowthLooks) return look_for_pressure(look + 1);
       const bool grown = Clock::now() >= not_before_ && start_worker();
       want_growth_after(grown ? kAfterGrowth : kAfterFalseAlarm);

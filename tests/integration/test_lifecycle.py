@@ -226,3 +226,21 @@ def test_status_tells_the_story(host):
     assert "alice" in text and "bob" in text
     host.paddock.cli("status", "alice")
     assert host.paddock.cli("status", "nobody-such", check=False).returncode == 5
+
+
+def test_a_worker_that_dies_is_replaced_while_the_others_are_busy(own_host):
+    """The gateway has taken the socket over by then, so that nobody waits in the backlog."""
+    host = own_host(plan={"workers": 2})
+    go = host.paddock.tenants["alice"].docroot / "go"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(host.alice.post, "/run.php", b"while (!file_exists(__DIR__ . '/go')) "
+                           b"{ clearstatcache(); usleep(20000); } return 7;", seconds=120)
+        try:
+            machine.wait_for(lambda: host.paddock.tenant_status("alice")["busy"] == 1, 10, "one worker is busy")
+            for _ in range(4):
+                assert host.alice.post("/run.php", b"posix_kill(getmypid(), 9); sleep(60);", seconds=60).status == 503
+                assert host.alice.get("/hello.php", seconds=60).ok()
+            assert not busy.done()
+        finally:
+            go.touch()
+        assert busy.result().ok().json() == 7
