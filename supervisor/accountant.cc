@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "supervisor/figures.h"
 #include "supervisor/snapshot.h"
 
 namespace paddock::supervisor {
@@ -28,44 +29,6 @@ accounting::Time wall_clock() {
 
 void report(const Result<void> &result) {
   if (!result) log::error("history: " + result.error().message());
-}
-
-accounting::Counters counters_of(const cgroups::Stats &stats) {
-  accounting::Counters counters;
-  if (stats.cpu) {
-    counters.cpu_user_us = stats.cpu->user_us;
-    counters.cpu_system_us = stats.cpu->system_us;
-    counters.cpu_periods = stats.cpu->periods;
-    counters.cpu_throttled_periods = stats.cpu->throttled_periods;
-    counters.cpu_throttled_us = stats.cpu->throttled_us;
-  }
-  if (stats.memory) {
-    counters.oom_kills = stats.memory->oom_kills;
-    counters.memory_high_events = stats.memory->high_events;
-    counters.memory_max_events = stats.memory->max_events;
-  }
-  if (stats.pids) counters.forks_refused = stats.pids->max_events;
-  if (stats.io) {
-    for (const auto &device : *stats.io) {
-      counters.io_read_bytes += device.read_bytes;
-      counters.io_written_bytes += device.written_bytes;
-      counters.io_reads += device.reads;
-      counters.io_writes += device.writes;
-    }
-  }
-  if (stats.cpu_pressure) {
-    counters.cpu_some_us = stats.cpu_pressure->some.total_us;
-    counters.cpu_full_us = stats.cpu_pressure->full.total_us;
-  }
-  if (stats.memory_pressure) {
-    counters.memory_some_us = stats.memory_pressure->some.total_us;
-    counters.memory_full_us = stats.memory_pressure->full.total_us;
-  }
-  if (stats.io_pressure) {
-    counters.io_some_us = stats.io_pressure->some.total_us;
-    counters.io_full_us = stats.io_pressure->full.total_us;
-  }
-  return counters;
 }
 
 accounting::RequestFigures request_figures_of(const scoreboard::Board &board) {
@@ -105,27 +68,42 @@ void Accountant::stop() {
 void Accountant::flush() {
   const auto now = wall_clock();
   flushed_ = std::chrono::steady_clock::now();
-  for (auto &[tenant, book] : books_) record(tenant, book);
+  // What has ended was recorded when it did.
+  for (const auto &tenant : running_) record(tenant, books_.at(tenant));
   report(history_.flush(now));
   report(events_.flush(now));
 }
 
 void Accountant::schedule() {
-  timer_.expires_after(kTick);
+  timer_.expires_after(kTick / slices_);
   timer_.async_wait([this](const boost::system::error_code &error) {
     if (error) return;
-    tick();
+    sample_share();
+    if (++slice_ >= slices_) {
+      keep_house();
+      slice_ = 0;
+      slices_ = std::clamp<std::size_t>(running_.size() / kPerSlice, 1, kMostSlices);
+    }
     schedule();
   });
 }
 
-void Accountant::tick() {
-  const std::size_t share = (running_.size() + kTicksPerPeriod - 1) / kTicksPerPeriod;
+void Accountant::sample_share() {
+  const std::size_t share = (running_.size() + slices_ - 1) / slices_;
   for (std::size_t i = 0; i < share; ++i) {
     if (next_ >= running_.size()) next_ = 0;
     const std::string &tenant = running_[next_++];
-    sample(tenant, books_.at(tenant));
+    Book &book = books_.at(tenant);
+    // Half a tick early rather than late by half of one.
+    const auto now = std::chrono::steady_clock::now() + kTick / 2;
+    sample(tenant, book,
+           now - book.sampled_all >= kAllPeriod         ? Depth::kAll
+           : now - book.sampled_limits >= kLimitsPeriod ? Depth::kLimits
+                                                        : Depth::kNow);
   }
+}
+
+void Accountant::keep_house() {
   const auto now = wall_clock();
   report(history_.tick(now));
   report(events_.flush(now));
@@ -157,7 +135,8 @@ void Accountant::started(const std::string &tenant, const Run &run) {
   Book &book = book_of(tenant);
   book.run = &run;
   book.run_identity = identity_of(boot_id_, run.cgroup());
-  book.sampled = book.judged = std::chrono::steady_clock::now();
+  book.reader = cgroups::StatsReader(run.cgroup().directory());
+  book.sampled = book.sampled_limits = book.sampled_all = book.judged = std::chrono::steady_clock::now();
   book.unjudged = {};
   book.last = {};
   book.last_io.clear();
@@ -175,8 +154,9 @@ void Accountant::started(const std::string &tenant, const Run &run) {
 void Accountant::ended(const std::string &tenant, const RunEnd &end) {
   Book &book = book_of(tenant);
   if (book.run == nullptr) return;
-  sample(tenant, book);
+  sample(tenant, book, Depth::kAll);
   book.run = nullptr;
+  book.reader = {};
   book.meter.ended();
   if (!end.asked) book.meter.count(&accounting::Counters::crashes);
   record(tenant, book);
@@ -190,10 +170,12 @@ void Accountant::ended(const std::string &tenant, const RunEnd &end) {
           .snapshot = {}});
 }
 
-void Accountant::sample(const std::string &tenant, Book &book) {
-  const auto stats = book.run->cgroup().stats();
-  if (!stats) return log::warning(tenant + ": " + stats.error().message());
-  const auto counters = counters_of(*stats);
+void Accountant::sample(const std::string &tenant, Book &book, Depth depth) {
+  if (!book.reader.primed()) depth = Depth::kAll;
+  const auto read = book.reader.read(depth);
+  if (!read) return log::warning(tenant + ": " + read.error().message());
+  const cgroups::Stats &stats = **read;
+  const auto counters = counters_of(stats);
   book.meter.read_kernel(book.run_identity, counters);
   const auto &board = book.run->board();
   accounting::Counters board_counters;
@@ -205,11 +187,15 @@ void Accountant::sample(const std::string &tenant, Book &book) {
                         now - book.run->started());
   book.requests.read(book.run_identity, request_figures_of(*board.get()), book.run->workers_max(),
                      now - book.run->started());
-  book.meter.observe(gauges_of(*stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
-  notice_io_limits(tenant, book, *stats, now - book.sampled);
+  book.meter.observe(gauges_of(stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
   book.sampled = now;
-  notice_limits(tenant, book, counters);
-  book.last = counters;
+  if (depth == Depth::kAll) book.sampled_all = now;
+  if (depth != Depth::kNow) {
+    notice_io_limits(tenant, book, stats, now - book.sampled_limits);
+    notice_limits(tenant, book, counters);
+    book.sampled_limits = now;
+    book.last = counters;
+  }
   record(tenant, book);
   if (!on_use_) return;
   on_use_(tenant, wall_clock(), std::chrono::duration_cast<milliseconds>(now - book.judged), book.unjudged);
@@ -331,7 +317,10 @@ void Accountant::queued(const std::string &tenant, std::uint64_t requests, std::
 
 void Accountant::worker_died(const std::string &tenant, const ExitStatus &status) {
   Book &book = book_of(tenant);
+  // Whether it was for memory is told now, and before the worker's end.
+  if (book.run != nullptr) sample(tenant, book, Depth::kAll);
   book.meter.count(&accounting::Counters::crashes);
+  record(tenant, book);
   append({.id = 0,
           .time = wall_clock(),
           .tenant = tenant,
@@ -361,14 +350,16 @@ void Accountant::note(EventKind kind, const std::string &tenant, const std::stri
 }
 
 // Who asks again and again gets the same sample for a while.
-void Accountant::freshen(const std::string &tenant, Book &book) {
-  if (book.run != nullptr && std::chrono::steady_clock::now() - book.sampled >= kFresh) sample(tenant, book);
+void Accountant::freshen(const std::string &tenant, Book &book, Depth depth) {
+  if (book.run == nullptr) return;
+  const auto sampled = depth == Depth::kAll ? book.sampled_all : book.sampled;
+  if (std::chrono::steady_clock::now() - sampled >= kFresh) sample(tenant, book, depth);
 }
 
 accounting::Usage Accountant::lifetime(const std::string &tenant) {
   const auto found = books_.find(tenant);
   if (found != books_.end()) {
-    freshen(tenant, found->second);
+    freshen(tenant, found->second, Depth::kNow);
     record(tenant, found->second);
   }
   return history_.lifetime(tenant);
@@ -377,20 +368,20 @@ accounting::Usage Accountant::lifetime(const std::string &tenant) {
 accounting::RequestFigures Accountant::requests(const std::string &tenant) {
   const auto found = books_.find(tenant);
   if (found == books_.end()) return {};
-  freshen(tenant, found->second);
+  freshen(tenant, found->second, Depth::kNow);
   return found->second.requests.total();
 }
 
 accounting::Gauges Accountant::gauges(const std::string &tenant) {
   const auto found = books_.find(tenant);
   if (found == books_.end()) return {};
-  freshen(tenant, found->second);
+  freshen(tenant, found->second, Depth::kNow);
   return found->second.meter.gauges();
 }
 
 Result<accounting::Database *> Accountant::history() {
   if (std::chrono::steady_clock::now() - flushed_ >= kTick) {
-    for (const auto &tenant : running_) freshen(tenant, books_.at(tenant));
+    for (const auto &tenant : running_) freshen(tenant, books_.at(tenant), Depth::kAll);
     flush();
   }
   return store_.database(wall_clock());

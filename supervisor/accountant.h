@@ -23,10 +23,14 @@ namespace paddock::supervisor {
 
 class Accountant {
  public:
-  // Every sandbox is sampled once in a period; the sandboxes are spread over its ticks, so that a thousand of
-  // them never hold the loop up at once.
+  // Each sandbox's CPU time, memory, processes and scoreboard are read each kTick, limits that were hit and
+  // disks each kLimitsPeriod, all else each kAllPeriod (StatsReader::Depth). Many sandboxes are spread over
+  // slices of the tick, so that they never hold the loop up at once.
   static constexpr auto kTick = std::chrono::seconds(1);
-  static constexpr std::size_t kTicksPerPeriod = 5;
+  static constexpr auto kLimitsPeriod = std::chrono::seconds(5);
+  static constexpr auto kAllPeriod = std::chrono::seconds(15);
+  static constexpr std::size_t kPerSlice = 100;
+  static constexpr std::size_t kMostSlices = 10;
 
   // What a tenant used in the `length` up to `end`: told with each sample.
   using OnUse = std::function<void(const std::string &tenant, accounting::Time end,
@@ -83,8 +87,10 @@ class Accountant {
     accounting::RequestMeter requests;
     const Run *run = nullptr;
     std::uint64_t run_identity = 0;
-    std::uint64_t gateway_refused = 0;
+    cgroups::StatsReader reader;  // of the run's cgroup
     std::chrono::steady_clock::time_point sampled;
+    std::chrono::steady_clock::time_point sampled_limits;  // with Depth::kLimits or kAll
+    std::chrono::steady_clock::time_point sampled_all;
     std::chrono::steady_clock::time_point judged;  // on_use() was last told
     accounting::Usage unjudged;                    // what was used since
     accounting::Counters last;  // the kernel's figures of the last sample, to see limits being hit
@@ -92,8 +98,12 @@ class Accountant {
   };
 
   Book &book_of(const std::string &tenant);
-  void sample(const std::string &tenant, Book &book);
-  void freshen(const std::string &tenant, Book &book);
+  using Depth = cgroups::StatsReader::Depth;
+  void sample(const std::string &tenant, Book &book, Depth depth);
+  // Samples it unless it was sampled that deep a moment ago.
+  void freshen(const std::string &tenant, Book &book, Depth depth);
+  void sample_share();
+  void keep_house();
   void notice_limits(const std::string &tenant, Book &book, const accounting::Counters &now);
   void notice_io_limits(const std::string &tenant, Book &book, const cgroups::Stats &stats,
                         std::chrono::duration<double> elapsed);
@@ -101,7 +111,6 @@ class Accountant {
   void append(accounting::Event event);
   void append_fault(accounting::EventKind kind, const std::string &tenant, const Book &book,
                     const std::string &actor, const std::string &text);
-  void tick();
   void schedule();
 
   boost::asio::steady_timer timer_;
@@ -114,6 +123,8 @@ class Accountant {
   std::map<std::string, Book> books_;  // of tenants that ran since we started
   std::vector<std::string> running_;   // in the order of sampling
   std::size_t next_ = 0;
+  std::size_t slices_ = 1;  // of the tick that runs
+  std::size_t slice_ = 0;
   std::chrono::steady_clock::time_point pruned_;
   std::chrono::steady_clock::time_point flushed_;
 };

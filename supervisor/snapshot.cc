@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "base/file.h"
+#include "supervisor/figures.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -43,37 +44,6 @@ std::optional<accounting::Snapshot::Process> process_of(pid_t pid) {
 }
 
 }  // namespace
-
-accounting::Gauges gauges_of(const cgroups::Stats &stats) {
-  accounting::Gauges gauges;
-  if (stats.memory) {
-    gauges.memory_bytes = stats.memory->current;
-    gauges.memory_peak_bytes = stats.memory->peak.value_or(0);
-    gauges.swap_bytes = stats.memory->swap.value_or(0);
-    gauges.anon_bytes = stats.memory->anon;
-    gauges.file_bytes = stats.memory->file;
-    gauges.kernel_bytes = stats.memory->kernel;
-    gauges.shmem_bytes = stats.memory->shmem;
-    gauges.sock_bytes = stats.memory->sock;
-  }
-  if (stats.pids) {
-    gauges.pids = stats.pids->current;
-    gauges.pids_peak = stats.pids->peak.value_or(0);
-  }
-  if (stats.cpu_pressure) {
-    gauges.cpu_some_avg10 = stats.cpu_pressure->some.avg10;
-    gauges.cpu_full_avg10 = stats.cpu_pressure->full.avg10;
-  }
-  if (stats.memory_pressure) {
-    gauges.memory_some_avg10 = stats.memory_pressure->some.avg10;
-    gauges.memory_full_avg10 = stats.memory_pressure->full.avg10;
-  }
-  if (stats.io_pressure) {
-    gauges.io_some_avg10 = stats.io_pressure->some.avg10;
-    gauges.io_full_avg10 = stats.io_pressure->full.avg10;
-  }
-  return gauges;
-}
 
 accounting::Snapshot snapshot_of(const Run &run) {
   accounting::Snapshot snapshot;

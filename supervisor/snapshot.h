@@ -2,12 +2,10 @@
 #pragma once
 
 #include "accounting/snapshot.h"
-#include "cgroups/stats.h"
 #include "supervisor/run.h"
 
 namespace paddock::supervisor {
 
-[[nodiscard]] accounting::Gauges gauges_of(const cgroups::Stats &stats);
 // Its processes by /proc, its running requests by its scoreboard, its memory by the kernel. Costs a few reads
 // for each process, of which only so many are looked at as a snapshot keeps.
 [[nodiscard]] accounting::Snapshot snapshot_of(const Run &run);
