@@ -139,8 +139,8 @@ Result<void> Cgroup::check_name() const {
   return {};
 }
 
-Result<void> Cgroup::set_limits(const Limits &limits) const {
-  const auto settings = plan_settings(directory_, limits);
+Result<void> Cgroup::set_limits(const Limits &limits, Refused *refused) const {
+  const auto settings = plan_settings(directory_, limits, refused);
   if (!settings) return in_cgroup(path_, settings.error());
   if (!libcgroup_controller_.empty()) PADDOCK_CHECK(check_name());
   const auto write = [this](const Setting &setting, const std::string &value) {
@@ -152,6 +152,7 @@ Result<void> Cgroup::set_limits(const Limits &limits) const {
     const Setting &setting = (*settings)[i];
     const auto written = write(setting, setting.value);
     if (written) continue;
+    if (refused != nullptr) *refused = {setting.file, setting.device};
     Error error = in_cgroup(path_, written.error());
     while (i-- > 0)
       if (const auto back = write((*settings)[i], (*settings)[i].previous); !back)

@@ -32,8 +32,8 @@ class Cgroup {
   // Makes the kernel hold the cgroup to exactly these (those that are absent go back to the default). Live:
   // running processes included. When the kernel refuses one, those written before get their old values back,
   // and the error names file, value and answer. Limits whose controller is missing here are not set:
-  // Hierarchy::missing_controllers().
-  Result<void> set_limits(const Limits &limits) const;
+  // Hierarchy::missing_controllers(). `refused`, where it is given, says after an error which limit it was.
+  Result<void> set_limits(const Limits &limits, Refused *refused = nullptr) const;
 
   // Lets it use what CPU there is (cpu.max), for what must end soon: the exit of a throttled process waits
   // for the quota as its code does. Nothing happens where there is no cpu controller.

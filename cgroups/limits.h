@@ -33,4 +33,10 @@ struct Limits {
   bool operator==(const Limits &) const = default;
 };
 
+// Which limit could not be set.
+struct Refused {
+  std::string file;    // "memory.max"
+  std::string device;  // of io.max: IoLimit::device, where it is one that was asked for
+};
+
 }  // namespace paddock::cgroups

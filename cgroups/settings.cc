@@ -49,14 +49,14 @@ std::string io_line(const std::string &device, const std::string &figures) {
 
 class Planner {
  public:
-  Planner(BorrowedFd cgroup, const std::string &controllers)
-      : cgroup_(cgroup), controllers_(" " + controllers + " ") {}
+  Planner(BorrowedFd cgroup, const std::string &controllers, Refused &refused)
+      : cgroup_(cgroup), controllers_(" " + controllers + " "), refused_(refused) {}
 
   Result<void> add(const char *controller, const char *file, std::string value, bool wanted) {
     PADDOCK_TRY(const auto present, current(controller, file, wanted));
     if (!present) return {};
     const std::string old = first_line(*present);
-    if (old != value) settings_.push_back({controller, file, std::move(value), old, wanted});
+    if (old != value) settings_.push_back({controller, file, std::move(value), old, wanted, {}});
     return {};
   }
 
@@ -65,8 +65,11 @@ class Planner {
     if (!present) return {};
     const auto old = io_lines(*present);
     std::map<std::string, std::string> wanted;
+    std::map<std::string, std::string> paths;
     for (const auto &limit : limits) {
+      refused_.device = limit.device;
       PADDOCK_TRY(const std::string device, device_number(limit.device));
+      paths[device] = limit.device;
       wanted[device] = "rbps=" + or_max(limit.read_bytes_per_s) + " wbps=" + or_max(limit.write_bytes_per_s) +
                        " riops=" + or_max(limit.read_ops_per_s) + " wiops=" + or_max(limit.write_ops_per_s);
     }
@@ -80,8 +83,8 @@ class Planner {
       const std::string value = line_of(wanted);
       const std::string before = line_of(old);
       if (value == before) continue;
-      settings_.push_back(
-          {"io", "io.max", io_line(device, value), io_line(device, before), wanted.contains(device)});
+      settings_.push_back({"io", "io.max", io_line(device, value), io_line(device, before),
+                           wanted.contains(device), paths[device]});
     }
     return {};
   }
@@ -91,6 +94,7 @@ class Planner {
  private:
   // What the file says; nullopt: there is none, and nobody asked.
   Result<std::optional<std::string>> current(const std::string &controller, const char *file, bool wanted) {
+    refused_ = {file, {}};
     if (controllers_.find(" " + controller + " ") == std::string::npos) return std::optional<std::string>{};
     auto text = read_at(cgroup_, file);
     if (text) return std::optional(std::move(*text));
@@ -100,10 +104,12 @@ class Planner {
 
   BorrowedFd cgroup_;
   std::string controllers_;
+  Refused &refused_;  // what is being looked at
   std::vector<Setting> settings_;
 };
 
-Result<void> check_weight(const char *file, const std::optional<std::uint32_t> &weight) {
+Result<void> check_weight(const char *file, const std::optional<std::uint32_t> &weight, Refused &refused) {
+  refused = {file, {}};
   if (weight && (*weight < 1 || *weight > 10'000))
     return errno_error("write \"" + std::to_string(*weight) + "\" to " + file + ": not in 1 to 10000",
                        ERANGE);
@@ -112,11 +118,13 @@ Result<void> check_weight(const char *file, const std::optional<std::uint32_t> &
 
 }  // namespace
 
-Result<std::vector<Setting>> plan_settings(BorrowedFd cgroup, const Limits &limits) {
-  PADDOCK_CHECK(check_weight("cpu.weight", limits.cpu_weight));
-  PADDOCK_CHECK(check_weight("io.weight", limits.io_weight));
+Result<std::vector<Setting>> plan_settings(BorrowedFd cgroup, const Limits &limits, Refused *refused) {
+  Refused unwanted;
+  Refused &at = refused != nullptr ? *refused : unwanted;
+  PADDOCK_CHECK(check_weight("cpu.weight", limits.cpu_weight, at));
+  PADDOCK_CHECK(check_weight("io.weight", limits.io_weight, at));
   PADDOCK_TRY(std::string controllers, read_at(cgroup, "cgroup.controllers"));
-  Planner planner(cgroup, first_line(controllers));
+  Planner planner(cgroup, first_line(controllers), at);
 
   std::optional<std::uint64_t> quota;
   if (limits.cpu_percent) quota = *limits.cpu_percent * kCpuPeriodUs / 100;

@@ -76,6 +76,7 @@ struct Limits {
   std::optional<std::uint32_t> pids_max;
   std::optional<std::uint32_t> io_weight;  // 1 to 10000
   std::vector<IoLimit> io;
+  std::map<std::string, Location> where;  // of those above that the config sets, by key: "memory_max"
 };
 
 // How a tenant's requests are served, beyond ini entries.

@@ -67,6 +67,8 @@ void read_io(Section section, const Machine &machine, std::vector<IoLimit> &limi
 }
 
 void read_limits(Section &section, const Machine &machine, Limits &limits) {
+  for (const char *key : {"cpu", "cpu_weight", "memory_high", "memory_max", "swap_max", "pids", "io_weight"})
+    if (section.find(key) != nullptr) limits.where[key] = section.location_of(key);
   if (section.is_max("cpu")) {
     limits.cpu_percent.reset();
   } else if (const auto percent = section.percent("cpu", 1, kMaxPercent)) {

@@ -161,6 +161,10 @@ std::string doctor(const Supervisor &supervisor) {
     doctor.findings.push_back({control::FindingSeverity::kError, "zygote",
                                "it is not ready: no sandbox can start",
                                "the supervisor's log says why; it is started again by itself"});
+  for (const auto &[name, refusal] : supervisor.refused_plans())
+    doctor.findings.push_back({control::FindingSeverity::kError, "plan " + name, refusal.message(),
+                               "tenants that ran keep their old settings, others cannot start; correct the "
+                               "limit, then paddock reload"});
   for (const auto &[name, tenant] : supervisor.tenants())
     if (!tenant->settings().problem.empty())
       doctor.findings.push_back(

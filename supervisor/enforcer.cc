@@ -112,7 +112,7 @@ void Enforcer::act(Tenant &tenant, const Firing &firing) {
       // What the admin has frozen shall not thaw by itself.
       if (tenant.frozen()) return;
       note(EventKind::kFreeze);
-      done = tenant.freeze(firing.action.duration);
+      done = tenant.freeze(end_of(firing.action));
       break;
     case Consequence::kKill:
       note(EventKind::kKill);

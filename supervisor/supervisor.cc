@@ -16,6 +16,7 @@
 #include "policies/config_file.h"
 #include "supervisor/commands.h"
 #include "supervisor/control_server.h"
+#include "supervisor/limits.h"
 #include "supervisor/listening_socket.h"
 
 namespace paddock::supervisor {
@@ -76,15 +77,17 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
   }
   PADDOCK_TRY(BlockList blocks, BlockList::load(config.runtime.state_dir + "/blocks"));
   PADDOCK_TRY(BlockList throttles, BlockList::load(config.runtime.state_dir + "/throttles"));
+  PADDOCK_TRY(BlockList freezes, BlockList::load(config.runtime.state_dir + "/freezes"));
   PADDOCK_TRY(const policies::SocketKey key, policies::load_or_create_socket_key(config.runtime.state_dir));
 
   std::unique_ptr<Supervisor> self(new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks),
-                                                  std::move(throttles), std::move(lock), key,
-                                                  std::move(manager), hand_over));
+                                                  std::move(throttles), std::move(freezes), std::move(lock),
+                                                  key, std::move(manager), hand_over));
   PADDOCK_CHECK(self->prepare_sockets());
   self->apply_book_settings();
   self->accountant_.start();
   self->enforcer_.restore();
+  self->try_plans();
   PADDOCK_CHECK(self->start_programs(program_dir));
   for (const auto &[name, settings] : self->config_->tenants) PADDOCK_CHECK(self->add_tenant(name));
   self->manager_.drop_stored();
@@ -99,8 +102,8 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
 }
 
 Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks,
-                       BlockList throttles, UniqueFd lock, const policies::SocketKey &socket_key,
-                       ServiceManager manager, bool hand_over)
+                       BlockList throttles, BlockList freezes, UniqueFd lock,
+                       const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over)
     : signals_(io_, SIGTERM, SIGINT, SIGHUP),
       left_over_timer_(io_),
       stop_timer_(io_),
@@ -109,6 +112,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       hierarchy_(std::move(hierarchy)),
       blocks_(std::move(blocks)),
       throttles_(std::move(throttles)),
+      freezes_(std::move(freezes)),
       accountant_(io_, runtime_.state_dir),
       enforcer_(io_, accountant_, [this](const std::string &name) { return find(name); }),
       announcer_(io_),
@@ -134,6 +138,11 @@ void Supervisor::apply_book_settings() {
       {.minutes = runtime.keep_minutes, .hours = runtime.keep_hours, .days = runtime.keep_days}, events);
   enforcer_.set_rules(*config_);
   announcer_.set(*config_);
+}
+
+void Supervisor::try_plans() {
+  refused_plans_ = try_limits(hierarchy_, *config_);
+  for (const auto &[name, refusal] : refused_plans_) log::error(refusal.message());
 }
 
 Result<void> Supervisor::start_programs(const std::string &program_dir) {
@@ -185,8 +194,8 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   zygote.cgroup = hierarchy_.zygote().directory();
   zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
 
-  services_ = std::make_unique<Services>(
-      Services{io_, runtime_, hierarchy_, blocks_, throttles_, *gateway_, *zygote_, accountant_, manager_});
+  services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
+                                                  *gateway_, *zygote_, accountant_, manager_});
   gateway_->start();
   zygote_->start();
   return {};
@@ -341,6 +350,9 @@ Result<control::Reloaded> Supervisor::reload() {
   runtime_.stop_patience = fresh->runtime.stop_patience;
   config_ = fresh;
   apply_book_settings();
+  try_plans();
+  for (const auto &[name, refusal] : refused_plans_)
+    note(control::FindingSeverity::kError, "plan " + name, refusal.message());
 
   std::erase_if(leaving_, [](const auto &tenant) { return tenant->run() == nullptr; });
   for (auto it = tenants_.begin(); it != tenants_.end();) {
@@ -353,9 +365,16 @@ Result<control::Reloaded> Supervisor::reload() {
   }
   for (const auto &[name, settings] : config_->tenants) {
     if (Tenant *tenant = find(name)) {
+      if (refused_plans_.contains(settings.plan)) {
+        note(control::FindingSeverity::kError, "tenant " + name,
+             "keeps its old settings: the kernel refuses limits of the plan " + settings.plan);
+        continue;
+      }
       const auto changed = tenant->reconfigure(config_, refusals_differ);
-      if (!changed) note(control::FindingSeverity::kError, "tenant " + name, changed.error().message());
-      if (!changed || *changed) summary.changed.push_back(name);
+      if (!changed)
+        note(control::FindingSeverity::kError, "tenant " + name,
+             "keeps its old settings: " + changed.error().message());
+      if (changed && *changed) summary.changed.push_back(name);
       continue;
     }
     if (const auto added = add_tenant(name); !added) {

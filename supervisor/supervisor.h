@@ -56,12 +56,15 @@ class Supervisor {
   // Null: the config names none.
   [[nodiscard]] const HelperProgram *dashboard() const { return dashboard_.get(); }
   [[nodiscard]] Logins &logins() { return logins_; }
+  // Plans of the config whose limits the kernel refuses, with its answer.
+  [[nodiscard]] const std::map<std::string, Error> &refused_plans() const { return refused_plans_; }
   [[nodiscard]] Accountant &accountant() { return accountant_; }
   [[nodiscard]] std::chrono::system_clock::time_point started_at() const { return started_at_; }
 
  private:
   Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, BlockList blocks, BlockList throttles,
-             UniqueFd lock, const policies::SocketKey &socket_key, ServiceManager manager, bool hand_over);
+             BlockList freezes, UniqueFd lock, const policies::SocketKey &socket_key, ServiceManager manager,
+             bool hand_over);
 
   void start_dashboard(const std::string &program_dir);
   Result<void> start_programs(const std::string &program_dir);
@@ -70,6 +73,7 @@ class Supervisor {
   void tell_manager_we_live();
   Tenants::iterator remove_tenant(Tenants::iterator position);
   void apply_book_settings();
+  void try_plans();
   void hold_until_empty(const std::string &name, std::chrono::milliseconds patience);
   void adopt_left_overs();
   void watch_left_overs();
@@ -93,6 +97,7 @@ class Supervisor {
   cgroups::Hierarchy hierarchy_;
   BlockList blocks_;
   BlockList throttles_;
+  BlockList freezes_;
   Accountant accountant_;
   Enforcer enforcer_;
   Announcer announcer_;
@@ -110,6 +115,7 @@ class Supervisor {
   Logins logins_;
   std::unique_ptr<Services> services_;
   std::vector<LeftOver> left_overs_;
+  std::map<std::string, Error> refused_plans_;
   Tenants tenants_;
   std::map<std::uint32_t, Tenant *> by_number_;
   std::vector<std::unique_ptr<Tenant>> leaving_;  // removed by a reload, their sandboxes still draining

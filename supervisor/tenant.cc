@@ -78,22 +78,24 @@ Tenant::Tenant(Services &services, std::uint32_t number, const std::string &name
       socket_path_(std::move(socket_path)) {
   watch_block_end();
   watch_throttle_end();
+  watch_freeze_end();
 }
 
-const policies::Limits &Tenant::limits_in_force() const {
+const policies::Plan &Tenant::plan_in_force(const policies::Config &config,
+                                            const policies::Plan &plan) const {
   if (const Block *throttle = throttle_in_force(); throttle != nullptr)
-    if (const auto plan = config_->plans.find(throttle->reason); plan != config_->plans.end())
-      return plan->second.limits;
-  return plan_->limits;
+    if (const auto found = config.plans.find(throttle->reason); found != config.plans.end())
+      return found->second;
+  return plan;
 }
 
 Result<void> Tenant::apply_limits() {
   if (!run_) return {};
-  return run_->cgroup().set_limits(cgroup_limits(limits_in_force()));
+  return set_limits(run_->cgroup(), plan_in_force(*config_, *plan_));
 }
 
 bool Tenant::refuses() const {
-  return block_in_force() != nullptr || frozen_ || !settings_->problem.empty();
+  return block_in_force() != nullptr || frozen() || !settings_->problem.empty();
 }
 
 Mode Tenant::gateway_mode() const {
@@ -108,9 +110,10 @@ gateway_link::Refusal Tenant::refusal() const {
   if (const Block *block = block_in_force()) {
     refusal.reason = "blocked";
     if (block->until) refusal.retry_after_s = seconds_until(*block->until);
-  } else if (frozen_) {
+  } else if (frozen()) {
     refusal.reason = "frozen";
-    refusal.retry_after_s = 60;
+    const Block *freeze = freeze_in_force();
+    refusal.retry_after_s = freeze->until ? seconds_until(*freeze->until) : 60;
   } else if (!settings_->problem.empty()) {
     refusal.reason = "unusable";
     refusal.retry_after_s = 300;
@@ -165,7 +168,7 @@ void Tenant::wake() {
 
 Result<void> Tenant::start() {
   if (block_in_force() != nullptr) return Error{settings_->name + " is blocked: " + block_in_force()->reason};
-  if (frozen_) return Error{settings_->name + " is frozen"};
+  if (frozen()) return Error{settings_->name + " is frozen"};
   if (!settings_->problem.empty()) return Error{settings_->problem};
   if (state_ == State::kStarting || state_ == State::kRunning) return {};
   if (state_ == State::kStopping || left_over_) return Error{settings_->name + " is still stopping"};
@@ -179,7 +182,7 @@ Result<void> Tenant::try_start() {
   auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
-  if (const auto limited = cgroup.set_limits(cgroup_limits(limits_in_force())); !limited) {
+  if (const auto limited = set_limits(cgroup, plan_in_force(*config_, *plan_)); !limited) {
     [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
     return limited.error();
   }
@@ -306,33 +309,28 @@ void Tenant::kill() {
   run->kill();
 }
 
-Result<void> Tenant::freeze(std::chrono::seconds duration) {
-  if (run_) PADDOCK_CHECK(run_->cgroup().freeze());
-  frozen_ = true;
+Result<void> Tenant::freeze(std::optional<std::chrono::system_clock::time_point> until) {
+  PADDOCK_CHECK(services_.freezes.set(settings_->name, {{}, until}));
+  // First, so that nobody waits for what stands still.
   update_gateway();
-  freeze_timer_.reset();
-  if (duration.count() == 0) return {};
-  freeze_timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
-  freeze_timer_->expires_after(duration);
-  freeze_timer_->async_wait([this](const boost::system::error_code &error) {
-    if (error || !frozen_) return;
-    services_.accountant.note(accounting::EventKind::kThaw, settings_->name, {}, "its time is over");
-    if (const auto thawed = thaw(); !thawed) log::error(thawed.error().message());
-  });
-  return {};
+  watch_freeze_end();
+  return run_ ? run_->cgroup().freeze() : Result<void>();
 }
 
 Result<void> Tenant::thaw() {
   if (run_) PADDOCK_CHECK(run_->cgroup().thaw());
-  frozen_ = false;
-  if (freeze_timer_) freeze_timer_->cancel();
+  PADDOCK_CHECK(services_.freezes.clear(settings_->name));
+  freeze_timer_.reset();
   update_gateway();
   return {};
 }
 
 Result<void> Tenant::block(Block block) {
   PADDOCK_CHECK(services_.blocks.set(settings_->name, std::move(block)));
-  frozen_ = false;
+  // Nothing is left to be frozen. A freeze that stays on file outlasts the block, and can be lifted as any.
+  if (const auto cleared = services_.freezes.clear(settings_->name); !cleared)
+    log::error(settings_->name + ": " + cleared.error().message());
+  freeze_timer_.reset();
   update_gateway();
   kill();
   watch_block_end();
@@ -348,10 +346,16 @@ Result<void> Tenant::unblock() {
 
 Result<void> Tenant::throttle(const std::string &plan,
                               std::optional<std::chrono::system_clock::time_point> until) {
-  if (!config_->plans.contains(plan)) return Error{"there is no plan " + log::quoted(plan)};
-  PADDOCK_CHECK(services_.throttles.set(settings_->name, {plan, until}));
+  const auto found = config_->plans.find(plan);
+  if (found == config_->plans.end()) return Error{"there is no plan " + log::quoted(plan)};
+  // What the kernel refuses changes nothing, here or on disk.
+  if (run_) PADDOCK_CHECK(set_limits(run_->cgroup(), found->second));
+  if (auto kept = services_.throttles.set(settings_->name, {plan, until}); !kept) {
+    if (const auto back = apply_limits(); !back) log::error(back.error().message());
+    return kept;
+  }
   watch_throttle_end();
-  return apply_limits();
+  return {};
 }
 
 Result<void> Tenant::unthrottle() {
@@ -386,6 +390,12 @@ void Tenant::watch_block_end() {
   watch_end(kBlock, block_timer_);
 }
 
+void Tenant::watch_freeze_end() {
+  static constexpr Ending kFreeze{&Tenant::freeze_in_force, &Tenant::thaw, accounting::EventKind::kThaw,
+                                  "freeze"};
+  watch_end(kFreeze, freeze_timer_);
+}
+
 void Tenant::watch_throttle_end() {
   static constexpr Ending kThrottle{&Tenant::throttle_in_force, &Tenant::unthrottle,
                                     accounting::EventKind::kUnthrottle, "throttle"};
@@ -399,23 +409,22 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
                             wire::encode(Run::spawn_message(settings, plan));
   const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime)) ==
                           wire::encode(lease_message(number_, plan, services_.runtime));
-  const cgroups::Limits old_limits = cgroup_limits(limits_in_force());
+  const policies::Plan &limiting = plan_in_force(*config, plan);
+  const bool same_limits = cgroup_limits(limits_in_force()) == cgroup_limits(limiting.limits);
+  // First: with an error nothing of this has changed.
+  if ((state_ == State::kStarting || state_ == State::kRunning) && !same_limits)
+    PADDOCK_CHECK(set_limits(run_->cgroup(), limiting));
   // The old config, and the throttle's plan in it, go.
   settings_ = &settings;
   plan_ = &plan;
   config_ = std::move(config);
-  const bool same_limits = old_limits == cgroup_limits(limits_in_force());
   if (refusals_differ && gateway_mode() == Mode::kRefuse) {
     update_gateway(true);
   } else {
     update_gateway();
     if (!same_lease || refusals_differ) lease_to_run();
   }
-  if (run_ && !same_sandbox) {
-    stop();
-  } else if (run_ && !same_limits) {
-    PADDOCK_CHECK(apply_limits());
-  }
+  if (run_ && !same_sandbox) stop();
   return !same_sandbox || !same_limits || !same_lease;
 }
 
@@ -428,7 +437,7 @@ void Tenant::left_over_gone() {
 void Tenant::retire() {
   retired_ = true;
   if (timer_) timer_->cancel();
-  if (frozen_ && run_) {
+  if (frozen() && run_) {
     kill();  // what is frozen cannot finish anything
   } else {
     stop();

@@ -34,6 +34,7 @@ struct Services {
   cgroups::Hierarchy &cgroups;
   BlockList &blocks;
   BlockList &throttles;
+  BlockList &freezes;
   Gateway &gateway;
   Zygote &zygote;
   Accountant &accountant;
@@ -60,8 +61,9 @@ class Tenant {
   void stop();
   void restart();  // stops, and starts again once it has
   void kill();
-  // duration: it thaws after that; 0: by thaw(), or when the supervisor ends.
-  Result<void> freeze(std::chrono::seconds duration = std::chrono::seconds(0));
+  // Over restarts too, until then or thaw(). What runs stands still for as long as the supervisor lives; its
+  // end is the end of that.
+  Result<void> freeze(std::optional<std::chrono::system_clock::time_point> until = {});
   Result<void> thaw();
   // The kernel holds it to another plan's limits, over restarts too, until then or unthrottle().
   Result<void> throttle(const std::string &plan, std::optional<std::chrono::system_clock::time_point> until);
@@ -70,8 +72,8 @@ class Tenant {
   Result<void> unblock();
   // New settings, of a config that still has this tenant. Limits change live; what a running sandbox was made
   // from changes by letting it drain.
-  // The value: whether anything changed. An Error: the kernel refused a limit, and the old ones hold.
-  // refusals_differ: Services::runtime says something else about them than before.
+  // The value: whether anything changed. An Error: the kernel refused a limit; the tenant goes on with its
+  // old settings as a whole. refusals_differ: Services::runtime says something else about them than before.
   [[nodiscard]] Result<bool> reconfigure(std::shared_ptr<const policies::Config> config,
                                          bool refusals_differ);
   // A sandbox of a dead run is still finishing requests: no other is started until left_over_gone().
@@ -89,8 +91,11 @@ class Tenant {
   [[nodiscard]] const Block *block_in_force() const { return services_.blocks.find(settings_->name); }
   [[nodiscard]] const Block *throttle_in_force() const { return services_.throttles.find(settings_->name); }
   // The plan's, or those of the plan that it is throttled to.
-  [[nodiscard]] const policies::Limits &limits_in_force() const;
-  [[nodiscard]] bool frozen() const { return frozen_; }
+  [[nodiscard]] const policies::Limits &limits_in_force() const {
+    return plan_in_force(*config_, *plan_).limits;
+  }
+  [[nodiscard]] const Block *freeze_in_force() const { return services_.freezes.find(settings_->name); }
+  [[nodiscard]] bool frozen() const { return freeze_in_force() != nullptr; }
   [[nodiscard]] const std::string &last_failure() const { return last_failure_; }
   // Answered by its sandboxes since the supervisor started, as their scoreboards say: untrusted.
   [[nodiscard]] std::uint64_t requests() const;
@@ -113,6 +118,9 @@ class Tenant {
   // anew: even where mode and reason are as they were told.
   void update_gateway(bool anew = false);
   void lease_to_run();
+  // The plan, or the one of that config that the tenant is throttled to.
+  [[nodiscard]] const policies::Plan &plan_in_force(const policies::Config &config,
+                                                    const policies::Plan &plan) const;
   Result<void> apply_limits();
   // What ends at a time.
   struct Ending {
@@ -124,6 +132,7 @@ class Tenant {
   void watch_end(const Ending &ending, std::unique_ptr<boost::asio::steady_timer> &timer);
   void watch_block_end();
   void watch_throttle_end();
+  void watch_freeze_end();
   [[nodiscard]] bool refuses() const;
   [[nodiscard]] gateway_link::Mode gateway_mode() const;
   [[nodiscard]] gateway_link::Refusal refusal() const;
@@ -136,7 +145,6 @@ class Tenant {
   UniqueFd listener_;
   std::string socket_path_;
   State state_ = State::kIdle;
-  bool frozen_ = false;
   bool left_over_ = false;
   bool retired_ = false;
   bool long_back_off_ = false;

@@ -1,6 +1,7 @@
 """Fixtures, and the rules that hold for every integration test (README.md)."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 
@@ -92,6 +93,28 @@ def nothing_left_by_the_test(nothing_left_by_the_module):
             problems += instance.settle()
     problems += audit.leftovers(before, _started(), accounts=False)
     assert not problems, "\n".join(problems)
+
+
+@contextlib.contextmanager
+def _locked(path, how):
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@pytest.fixture(autouse=True)
+def company(request):
+    """Nothing runs beside a test that is marked `alone`, in this process or the others of the run."""
+    tests = machine.REPOSITORY / "tests/integration"
+    alone = request.node.get_closest_marker("alone")
+    with contextlib.ExitStack() as stack:
+        # Whoever waits to be alone holds the door meanwhile.
+        with _locked(tests / "harness", fcntl.LOCK_EX):
+            stack.enter_context(_locked(tests, fcntl.LOCK_EX if alone else fcntl.LOCK_SH))
+        yield
 
 
 @contextlib.contextmanager

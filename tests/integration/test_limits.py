@@ -1,5 +1,8 @@
 """A plan's limits hold where the kernel has the controllers, and concern the tenant alone."""
 
+import concurrent.futures
+import json
+
 import pytest
 
 from harness import machine, process
@@ -28,14 +31,73 @@ def test_the_kernel_was_told(limited):
     assert value("cpu.weight") == "50"
 
 
-def test_too_much_memory_is_the_tenants_own_trouble(limited):
+def test_too_much_memory_costs_one_worker(limited):
+    """Ordered by events: the killed one's client has its answer while the others' requests still run."""
+    docroot = limited.paddock.tenants["alice"].docroot
+    wait_for_go = b"while (!file_exists(__DIR__ . '/go')) { clearstatcache(); usleep(20000); } return getmypid();"
     limited.bob.get("/hello.php").ok()
-    bob = limited.paddock.keeper("bob")
-    answer = limited.alice.post("/run.php", b"ini_set('memory_limit', '-1'); return strlen(str_repeat('x', 400 << 20));")
-    assert answer.status >= 500
-    assert limited.alice.get("/hello.php").ok().text == "hello\n"
-    assert limited.bob.get("/hello.php").ok() and limited.paddock.keeper("bob") == bob
-    assert "oom_kill 0" not in (limited.group / "memory.events").read_text().splitlines()
+    keepers = [limited.paddock.keeper(name) for name in ("alice", "bob")]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        small = pool.submit(limited.alice.post, "/run.php", b"$pid = getmypid(); " + wait_for_go, seconds=120)
+        machine.wait_for(lambda: limited.paddock.tenant_status("alice")["busy"] == 1, 20, "one worker is busy")
+        (other,) = [entry["pid"] for entry in limited.paddock.tenant_status("alice")["running"]]
+        neighbour = pool.submit(limited.bob.post, "/run.php", f"while (!file_exists('{limited.paddock.tenants['bob'].docroot}/go')) "
+                                "{ clearstatcache(); usleep(20000); } return 7;".encode(), seconds=120)
+        try:
+            killed = limited.alice.post("/run.php", b"ini_set('memory_limit', '-1'); return strlen(str_repeat('x', 400 << 20));",
+                                        seconds=60)
+            assert killed.status >= 500
+            assert not small.done() and not neighbour.done(), "the answer came before anything else had to end"
+            # The other worker, or the one that has taken the place of the killed one.
+            assert limited.alice.get("/hello.php", seconds=60).ok().text == "hello\n"
+            assert limited.bob.get("/hello.php", seconds=60).ok()
+        finally:
+            for name in ("alice", "bob"):
+                (limited.paddock.tenants[name].docroot / "go").touch()
+        assert json.loads(small.result().text) == other
+        assert json.loads(neighbour.result().text) == 7
+    assert [limited.paddock.keeper(name) for name in ("alice", "bob")] == keepers
+    assert "oom_kill 1" in (limited.group / "memory.events").read_text().splitlines()
+    told = machine.wait_for(lambda: [event for event in map(json.loads, limited.paddock.cli(
+        "events", "alice", "--json").stdout.splitlines()) if event["kind"] == "oom-kill"], 10, "it is an event")
+    assert json.loads(told[0]["snapshot"])["process_count"] >= 2 and told[0]["actor"] == "kernel"
+
+
+def test_a_limit_that_the_kernel_refuses_changes_nothing(limited):
+    """/proc is on no disk: io.max, which is written last, takes no limit for it."""
+    config = limited.paddock.config
+    good = config.read_text()
+    bad = good.replace(f'memory_max = "{PLAN["memory_max"]}"', 'memory_max = "160M"').replace("workers = 2", "workers = 3")
+    bad += '\n[[plan.default.io]]\ndevice = "/proc"\nwrite_bps = "1M"\n'
+    line = bad[:bad.index("[[plan.default.io]]")].count("\n") + 1
+
+    def unchanged(keeper):
+        for name in ("alice", "bob"):
+            status = limited.paddock.tenant_status(name)
+            assert (status["workers_max"], status["memory_max_bytes"]) == (2, 192 << 20), name
+        assert limited.paddock.keeper("alice") == keeper
+        assert (limited.group / "memory.max").read_text().strip() == str(192 << 20)
+        assert (limited.group / "io.max").read_text() == ""
+
+    keeper = limited.paddock.keeper("alice")
+    config.write_text(bad)
+    for _ in range(2):  # a second attempt is no other than the first
+        told = limited.paddock.cli("reload", "--json", check=False)
+        text = told.stdout + told.stderr
+        assert f"{config}:{line}:" in text and "plan.default.io" in text, text
+        assert "io.max" in text and "wbps=1048576" in text and "No such device" in text, text
+        assert "alice" in text and "keeps its old settings" in text, text
+        unchanged(keeper)
+    assert "plan.default.io" in limited.paddock.cli("doctor", check=False).stdout
+    # What was idle starts with the old ones as well.
+    assert limited.bob.get("/hello.php").ok()
+    bob = machine.cgroup2_mount() / process.cgroup(limited.paddock.keeper("bob")).lstrip("/")
+    assert (bob / "memory.max").read_text().strip() == str(192 << 20)
+    assert limited.alice.get("/hello.php").ok()
+    config.write_text(good.replace(f'memory_max = "{PLAN["memory_max"]}"', 'memory_max = "160M"'))
+    limited.paddock.cli("reload")
+    assert (limited.group / "memory.max").read_text().strip() == str(160 << 20)
+    assert limited.paddock.tenant_status("alice")["memory_max_bytes"] == 160 << 20
 
 
 def test_a_fork_bomb_stays_small(limited):
