@@ -34,6 +34,7 @@ constexpr Kind kKinds[] = {
     {EventKind::kUnthrottle, "unthrottle", true, false},
     {EventKind::kLogin, "login", true, false},
     {EventKind::kLoginFailed, "login-failed", true, true},
+    {EventKind::kMailRefused, "mail-refused", true, true},
     {EventKind::kLink, "link", true, false},
     {EventKind::kRuleFired, "rule-fired", true, false},
     {EventKind::kCorruptHistory, "corrupt-history", true, false},

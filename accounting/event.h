@@ -30,6 +30,7 @@ enum class EventKind : std::uint8_t {
   kUnthrottle,
   kLogin,        // into the dashboard
   kLoginFailed,  // a token that is nobody's
+  kMailRefused,  // a message: past the hour's limit, too long, or no mail at all
   kLink,         // a tenant's way into the dashboard was made
   kRuleFired,
   kCorruptHistory,  // history.db was damaged and has been moved aside

@@ -40,6 +40,7 @@ int exec_child(const SpawnOptions &options, int program, char *const *argv, char
     // setresuid clears the parent-death signal (prctl(2)).
     if (options.die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
   }
+  if (options.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
   ::execve(argv[0], argv, envp);
   // The account may execute the program but not search the way to it: a tree below /root, or a home of mode
   // 0700.

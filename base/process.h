@@ -56,6 +56,7 @@ struct SpawnOptions {
   std::optional<gid_t> gid;
   BorrowedFd cgroup;            // CLONE_INTO_CGROUP, where valid
   bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
+  bool no_new_privs = true;     // set-user-ID bits and file capabilities give it nothing (prctl(2))
 };
 
 // clone3(2) with CLONE_PIDFD, then execve(2). An exec that fails is reported here, not by the child's status.

@@ -155,7 +155,7 @@ TEST_CASE("a named hierarchy is made, found again and removed") {
   const std::string before = *read_file("/proc/self/cgroup");
   auto hierarchy = good(Hierarchy::open(base));
   CHECK(hierarchy.base_path() == "/" + base);
-  for (const char *part : {"/supervisor", "/gateway", "/zygote", "/dashboard", "/tenants"})
+  for (const char *part : {"/supervisor", "/gateway", "/zygote", "/dashboard", "/mail", "/tenants"})
     CHECK(exists(hierarchy, "/" + base + part) == "there");
   CHECK(read_file("/proc/self/cgroup")->find("0::/" + base + "/supervisor\n") != std::string::npos);
   CHECK(good(hierarchy.supervisor().processes()) == std::vector<pid_t>{::getpid()});

@@ -19,6 +19,7 @@ constexpr const char *kOwnCpuWeight = "1000";  // all tenants together have the 
 constexpr const char *kGateway = "gateway";
 constexpr const char *kZygote = "zygote";
 constexpr const char *kDashboard = "dashboard";
+constexpr const char *kMail = "mail";
 constexpr const char *kTenants = "tenants";
 // Where the caller is in the root cgroup, which has no other name to go by.
 constexpr const char *kDefaultBase = "paddock";
@@ -171,6 +172,7 @@ Result<Hierarchy> Hierarchy::open(const std::string &base) {
   PADDOCK_TRY(hierarchy.gateway_, child(kGateway));
   PADDOCK_TRY(hierarchy.zygote_, child(kZygote));
   PADDOCK_TRY(hierarchy.dashboard_, child(kDashboard));
+  PADDOCK_TRY(hierarchy.mail_, child(kMail));
   PADDOCK_TRY(hierarchy.tenants_, make_child(hierarchy.base_, hierarchy.base_path_, kTenants));
   PADDOCK_CHECK(hierarchy.supervisor_.attach(::getpid()));
 
@@ -218,6 +220,7 @@ Result<void> Hierarchy::remove() const {
   PADDOCK_CHECK(gateway_.remove(kPatience));
   PADDOCK_CHECK(zygote_.remove(kPatience));
   PADDOCK_CHECK(dashboard_.remove(kPatience));
+  PADDOCK_CHECK(mail_.remove(kPatience));
   PADDOCK_TRY(const auto processes, supervisor_.processes());
   if (std::find(processes.begin(), processes.end(), ::getpid()) != processes.end()) {
     PADDOCK_TRY(const UniqueFd parent, open_at(base_, "..", O_RDONLY | O_DIRECTORY));

@@ -97,6 +97,10 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
     rows.push_back({"waiting:", std::to_string(tenant.queue) + " for a worker, " +
                                     std::to_string(tenant.slow_clients) + " half-sent, " +
                                     std::to_string(tenant.unread) + " half-read"});
+  if (tenant.mails > 0 || tenant.mails_refused > 0)
+    rows.push_back({"mails:", std::to_string(tenant.mails) + " sent, " +
+                                  std::to_string(tenant.mails_refused) + " refused, " +
+                                  std::to_string(tenant.mails_last_hour) + " recipients in the last hour"});
   if (tenant.pids) rows.push_back({"processes:", std::to_string(*tenant.pids)});
   if (tenant.memory_bytes) {
     std::string memory = size_text(*tenant.memory_bytes);

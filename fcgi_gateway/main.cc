@@ -10,9 +10,9 @@
 #include <exception>
 #include <map>
 
+#include "base/hardening.h"
 #include "base/log.h"
 #include "fcgi_gateway/gateway.h"
-#include "fcgi_gateway/hardening.h"
 
 namespace {
 
@@ -41,7 +41,7 @@ Result<void> serve(const Options &options) {
   // Ctrl-C at a terminal reaches the whole process group; when the gateway ends is the supervisor's to say.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
-  PADDOCK_TRY(const std::size_t descriptors, fcgi_gateway::raise_descriptor_limit());
+  PADDOCK_TRY(const std::size_t descriptors, raise_descriptor_limit());
   fcgi_gateway::GatewayOptions setup;
   setup.refusing.connections =
       std::min(setup.refusing.connections, std::max<std::size_t>(descriptors / 4, 16));
@@ -56,7 +56,7 @@ Result<void> serve(const Options &options) {
       return errno_error("use descriptor " + std::to_string(options.reports_fd) + " for reports");
     setup.reports.reset(options.reports_fd);
   }
-  PADDOCK_CHECK(fcgi_gateway::give_up_privileges());
+  PADDOCK_CHECK(give_up_privileges());
   PADDOCK_TRY(const auto gateway, fcgi_gateway::Gateway::create(std::move(link), std::move(setup)));
   return gateway->run();
 }

@@ -159,7 +159,7 @@ class Zygote {
     for (std::size_t i = 0; i < spawn.binds.size(); ++i) {
       const zygote_link::Bind &bind = spawn.binds[i];
       spec.binds.push_back(
-          {fds[zygote_link::kFixedFds + i], bind.target.empty() ? bind.source : bind.target});
+          {fds[zygote_link::kFixedFds + i], bind.target.empty() ? bind.source : bind.target, bind.optional});
     }
     spec.cgroup = fds[zygote_link::kCgroup];
     spec.tmp_bytes = spawn.tmp_bytes;

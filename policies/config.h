@@ -51,6 +51,19 @@ struct Grant {
   Location where;
 };
 
+// Who a tenant's mail comes from, as the envelope says.
+enum class MailSender : std::uint8_t {
+  kAccount = 0,  // the account, at this host
+  kAny = 1,      // whom the script names, where it names somebody
+};
+
+struct MailLimits {
+  std::uint32_t per_hour = 200;  // recipients; 0: no mail
+  std::uint64_t message_bytes = 25ULL << 20;
+  std::uint32_t recipients = 50;  // of one message
+  MailSender sender = MailSender::kAny;
+};
+
 enum class Network : std::uint8_t {
   kHost = 0,  // the host's
   kNone = 1,  // loopback of its own, and nothing else
@@ -116,6 +129,7 @@ struct Plan {
   bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
+  MailLimits mail;
   std::vector<IniEntry> ini;
   std::vector<std::string> environment;  // NAME=value
   std::vector<Bind> binds;
@@ -203,6 +217,14 @@ struct Notify {
   [[nodiscard]] bool wanted() const { return !command.empty() || !webhook.empty() || !mail.empty(); }
 };
 
+// The mail broker.
+struct Mail {
+  std::vector<std::string> command;  // the host's MTA; empty: there is no broker
+  std::string user = "paddock-mail";
+  uid_t uid = 0;  // 0: there is no broker
+  gid_t gid = 0;
+};
+
 struct Config {
   std::string file;                // the main one
   std::vector<std::string> files;  // all that were read, the main one first
@@ -212,6 +234,7 @@ struct Config {
   gid_t apache_gid = 0;
   Dashboard dashboard;
   Notify notify;
+  Mail mail;
   std::map<std::string, Plan> plans;  // "default" always exists
   std::map<std::string, Tenant> tenants;
   std::map<std::string, RuleEntry> rules;

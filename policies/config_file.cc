@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "policies/dashboard_section.h"
+#include "policies/mail_section.h"
 #include "policies/notify_section.h"
 #include "policies/plan_section.h"
 #include "policies/rule_section.h"
@@ -91,6 +92,7 @@ class Loader {
     read_part(main, root, "runtime", [&](Section &part) { read_runtime(part, machine_, config_.runtime); });
     read_part(main, root, "apache", [&](Section &part) { read_apache(part, machine_, config_); });
     read_part(main, root, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
+    read_part(main, root, "mail", [&](Section &part) { read_mail(part, machine_, config_); });
     read_part(main, root, "notify", [&](Section &part) { read_notify(part, machine_, config_.notify); });
     root.table("plan");
     root.table("tenant");
@@ -147,7 +149,7 @@ class Loader {
         read_part(file, top, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
       else if (top.find("dashboard") != nullptr)
         top.fail("dashboard", "the main file has one already", "one [dashboard]");
-      for (const char *key : {"include", "runtime", "apache", "notify"})
+      for (const char *key : {"include", "runtime", "apache", "mail", "notify"})
         if (top.find(key) != nullptr)
           top.fail(key, "only the main file may have this", "[plan.NAME], [tenant.NAME] or [rule.NAME]");
       reject_unknown(top, file);
@@ -160,7 +162,8 @@ class Loader {
     for (const auto &entry : file.root) {
       static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
       static const std::set<std::string_view> kReported = {"plan",    "tenant", "rule",      "include",
-                                                           "runtime", "apache", "dashboard", "notify"};
+                                                           "runtime", "apache", "dashboard", "mail",
+                                                           "notify"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
       top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);

@@ -21,7 +21,10 @@ constexpr std::uint64_t kMaxPids = 4'194'304;   // PID_MAX_LIMIT on 64 bits (pro
 constexpr std::uint64_t kMaxWeight = 10'000;    // cgroup-v2.rst, "Weights"
 constexpr std::uint32_t kMaxPercent = 102'400;  // 1,024 cores
 constexpr std::uint64_t kMaxIo = std::numeric_limits<std::int64_t>::max();
-constexpr std::uint64_t kKeeper = 1;  // the sandbox's pid 1 counts too
+constexpr std::uint64_t kMaxMail = 1'000'000;
+constexpr std::uint64_t kMostMail = 1ULL << 30;
+constexpr std::uint64_t kMaxRecipients = 200;  // mail_link::Deliver::kMostRecipients
+constexpr std::uint64_t kKeeper = 1;           // the sandbox's pid 1 counts too
 
 template <typename T>
 void narrow(const std::optional<std::uint64_t> &from, T &to) {
@@ -154,6 +157,14 @@ void check(Section &section, const Plan &plan) {
                  "pids >= " + std::to_string(needed));
 }
 
+void read_mail_limits(Section &section, MailLimits &mail) {
+  narrow(section.integer("mail_per_hour", 0, kMaxMail), mail.per_hour);
+  narrow(section.bytes("mail_size", 1024, kMostMail), mail.message_bytes);
+  narrow(section.integer("mail_recipients", 1, kMaxRecipients), mail.recipients);
+  if (const auto sender = section.choice("mail_sender", {"account", "any"}))
+    mail.sender = static_cast<MailSender>(*sender);
+}
+
 }  // namespace
 
 void read_plan(Section &section, const std::vector<std::string> &hidden, const Machine &machine,
@@ -182,6 +193,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   if (const auto from_web = section.choice("ini_from_web", {"none", "value", "admin"}))
     plan.ini_from_web = static_cast<IniFromWeb>(*from_web);
   read_serving(section, plan.serving);
+  read_mail_limits(section, plan.mail);
   read_limits(section, machine, plan.limits);
   if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) set_upload_max(*upload, plan.ini);
   read_ini(section, plan.ini);

@@ -205,8 +205,8 @@ Result<PreparedSandbox> PreparedSandbox::prepare(const BaseView &base, const San
   view.entries = base.entries();
   view.masks = base.masks();
   view.binds.push_back({spec.home_tree.get(), spec.home});
-  for (const auto &[tree, target] : spec.binds) view.binds.push_back({tree.get(), target});
-  for (const auto &[tree, target] : view.binds) {
+  for (const auto &bind : spec.binds) view.binds.push_back({bind.tree.get(), bind.target, bind.optional});
+  for (const auto &[tree, target, optional] : view.binds) {
     if (!is_plain_path(target)) return refuse("bind " + target + ": no plain absolute path");
     if (hides_the_view(target)) return refuse("bind " + target + ": would hide a part of the view");
   }

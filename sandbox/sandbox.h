@@ -49,7 +49,8 @@ enum class Network : std::uint8_t {
 // A detached mount (open_detached_tree()) and where the view shows it.
 struct TreeAt {
   BorrowedFd tree;
-  std::string target;  // absolute, without ".", ".." or "//"
+  std::string target;     // absolute, without ".", ".." or "//"
+  bool optional = false;  // left out where the view has nothing at the target
 };
 
 // Descriptors are borrowed until spawn() has returned; the mounts are used up by it.

@@ -101,8 +101,9 @@ int make_mount_point(int root, const char *target, bool directory) {
   return errno;
 }
 
-int attach_in_view(int tree, int root, const char *target) {
+int attach_in_view(int tree, int root, const char *target, bool optional = false) {
   int point = open_in_view(root, target, O_PATH);
+  if (point < 0 && optional) return 0;
   if (point < 0 && errno == ENOENT) {
     struct stat status {};
     if (::fstat(tree, &status) != 0) return errno;
@@ -245,7 +246,8 @@ int mask_proc(Plan &plan) {
 int bind_trees(Plan &plan) {
   for (const auto &bind : plan.binds) {
     plan.object = bind.target.c_str();
-    if (const int code = attach_in_view(bind.tree, plan.root, plan.object); code != 0) return code;
+    if (const int code = attach_in_view(bind.tree, plan.root, plan.object, bind.optional); code != 0)
+      return code;
   }
   return 0;
 }

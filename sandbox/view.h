@@ -15,6 +15,7 @@ namespace paddock::sandbox::view {
 struct Bind {
   int tree = -1;
   std::string target;
+  bool optional = false;
 };
 
 struct Plan {

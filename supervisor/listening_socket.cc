@@ -73,7 +73,8 @@ Result<UniqueFd> bind_at(const std::string &path, gid_t apache_gid, int type) {
   if (::fchdir(before.get()) != 0) return errno_error("return to the working directory");
   if (bound != 0) return errno_error("bind " + path, code);
   // Before it has its name: who finds it can connect.
-  if (type == SOCK_STREAM && ::listen(fd.get(), kBacklog) != 0) return errno_error("listen at " + path);
+  if ((type == SOCK_STREAM || type == SOCK_SEQPACKET) && ::listen(fd.get(), kBacklog) != 0)
+    return errno_error("listen at " + path);
   if (::fchownat(directory.get(), kBoundName, 0, apache_gid, AT_SYMLINK_NOFOLLOW) != 0)
     return errno_error("chown " + path);
   if (::fchmodat(directory.get(), kBoundName, 0660, 0) != 0) return errno_error("chmod " + path);
@@ -84,8 +85,8 @@ Result<UniqueFd> bind_at(const std::string &path, gid_t apache_gid, int type) {
 
 }  // namespace
 
-Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid) {
-  return bind_at(path, apache_gid, SOCK_STREAM);
+Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid, int type) {
+  return bind_at(path, apache_gid, type);
 }
 
 Result<UniqueFd> bind_datagrams(const std::string &path, gid_t apache_gid) {

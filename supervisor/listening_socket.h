@@ -1,6 +1,7 @@
 // The tenants' listening sockets: SOCK_STREAM Unix sockets in a directory that only Apache can search.
 #pragma once
 
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include <set>
@@ -24,7 +25,7 @@ Result<void> prepare_socket_directory(const std::string &directory, gid_t apache
 // A listening socket at `path`, blocking (O_NONBLOCK belongs to the open file description, which the workers
 // share and block on), mode 0660, owner root, group `apache_gid`. An old socket at the path is replaced.
 // Errors name the path.
-[[nodiscard]] Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid);
+[[nodiscard]] Result<UniqueFd> listen_at(const std::string &path, gid_t apache_gid, int type = SOCK_STREAM);
 
 // A bound SOCK_DGRAM socket at `path`, non-blocking, mode and owner as above.
 [[nodiscard]] Result<UniqueFd> bind_datagrams(const std::string &path, gid_t apache_gid);

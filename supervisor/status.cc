@@ -83,6 +83,10 @@ control::TenantStatus status_of(const Tenant &tenant) {
   status.queued = waiting.queued;
   status.queue_us = waiting.queue_us;
   status.queued_by_time = waiting.by_time;
+  const auto mail = tenant.mail();
+  status.mails = mail.sent;
+  status.mails_refused = mail.refused;
+  status.mails_last_hour = mail.last_hour;
   status.memory_max_bytes = tenant.limits_in_force().memory_max;
   if (const Run *run = tenant.run()) {
     const auto age = Run::Clock::now() - run->started();
@@ -103,6 +107,7 @@ control::HostStatus host_status(const Supervisor &supervisor) {
   status.pid = ::getpid();
   status.gateway_pid = supervisor.gateway().program().pid();
   status.zygote_pid = supervisor.zygote().program().pid();
+  if (supervisor.mail() != nullptr) status.mail_pid = supervisor.mail()->program().pid();
   if (supervisor.dashboard() != nullptr) status.dashboard_pid = supervisor.dashboard()->pid();
   status.php_version = supervisor.zygote().php_version();
   status.cgroup = supervisor.hierarchy().base_path();

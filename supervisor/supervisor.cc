@@ -194,10 +194,42 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   zygote.cgroup = hierarchy_.zygote().directory();
   zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
 
+  PADDOCK_CHECK(start_mail(program_dir));
   services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
-                                                  *gateway_, *zygote_, accountant_, manager_});
+                                                  *gateway_, *zygote_, accountant_, manager_, mail_.get(),
+                                                  program_dir + "/paddock-sendmail"});
   gateway_->start();
   zygote_->start();
+  return {};
+}
+
+Result<void> Supervisor::start_mail(const std::string &program_dir) {
+  const auto &settings = config_->mail;
+  if (settings.command.empty()) return {};
+  const std::string spool = runtime_.state_dir + "/mail";
+  PADDOCK_CHECK(make_directories(spool, 0700));
+  if (::chown(spool.c_str(), settings.uid, settings.gid) != 0) return errno_error("chown " + spool);
+  PADDOCK_TRY(mail_spool_, open_file(spool, O_PATH | O_DIRECTORY));
+  MailBroker::Setup setup;
+  setup.program.arguments = {program_dir + "/paddock-mail", "--link-fd",
+                             std::to_string(HelperProgram::kLinkFd), "--spool-fd", std::to_string(kSpoolFd)};
+  setup.program.environment = {"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8"};
+  setup.program.fds = {{mail_spool_, kSpoolFd}};
+  setup.program.uid = settings.uid;
+  setup.program.gid = settings.gid;
+  setup.program.cgroup = hierarchy_.mail().directory();
+  setup.command = settings.command;
+  setup.cgroup = hierarchy_.mail().directory();
+  setup.socket_directory = runtime_.run_dir + "/mail";
+  // Root's alone: what a view shows of it, it shows by a mount.
+  PADDOCK_CHECK(prepare_socket_directory(setup.socket_directory, 0));
+  mail_ = std::make_unique<MailBroker>(
+      io_, std::move(setup),
+      [this](const std::string &tenant, const std::string &reason, std::uint64_t messages) {
+        accountant_.note(accounting::EventKind::kMailRefused, tenant, {},
+                         reason + (messages > 1 ? " (" + std::to_string(messages) + " messages)" : ""));
+      });
+  mail_->start();
   return {};
 }
 
@@ -460,8 +492,9 @@ void Supervisor::finish_stop_when_quiet() {
   if (all_quiet || hand_over_) {
     gateway_->stop();
     zygote_->stop();
+    if (mail_) mail_->stop();
     if (!gateway_->program().running() && !zygote_->program().running() &&
-        !(dashboard_ && dashboard_->running())) {
+        !(dashboard_ && dashboard_->running()) && !(mail_ && mail_->program().running())) {
       leave();
       return;
     }

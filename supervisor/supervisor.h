@@ -21,6 +21,7 @@
 #include "supervisor/enforcer.h"
 #include "supervisor/gateway.h"
 #include "supervisor/logins.h"
+#include "supervisor/mail_broker.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
 #include "supervisor/zygote.h"
@@ -55,6 +56,8 @@ class Supervisor {
   [[nodiscard]] const Zygote &zygote() const { return *zygote_; }
   // Null: the config names none.
   [[nodiscard]] const HelperProgram *dashboard() const { return dashboard_.get(); }
+  // Null: the config names no MTA.
+  [[nodiscard]] const MailBroker *mail() const { return mail_.get(); }
   [[nodiscard]] Logins &logins() { return logins_; }
   // Plans of the config whose limits the kernel refuses, with its answer.
   [[nodiscard]] const std::map<std::string, Error> &refused_plans() const { return refused_plans_; }
@@ -67,6 +70,7 @@ class Supervisor {
              bool hand_over);
 
   void start_dashboard(const std::string &program_dir);
+  Result<void> start_mail(const std::string &program_dir);
   Result<void> start_programs(const std::string &program_dir);
   [[nodiscard]] Result<void> prepare_sockets();
   Result<void> add_tenant(const std::string &name);
@@ -112,6 +116,8 @@ class Supervisor {
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Zygote> zygote_;
   std::unique_ptr<HelperProgram> dashboard_;
+  UniqueFd mail_spool_;
+  std::unique_ptr<MailBroker> mail_;
   Logins logins_;
   std::unique_ptr<Services> services_;
   std::vector<LeftOver> left_overs_;

@@ -12,6 +12,7 @@
 #include "base/latency_buckets.h"
 #include "base/log.h"
 #include "policies/socket_path.h"
+#include "protocols/mail/submission.h"
 #include "supervisor/admission_link.h"
 #include "supervisor/limits.h"
 #include "supervisor/listening_socket.h"
@@ -79,6 +80,10 @@ Tenant::Tenant(Services &services, std::uint32_t number, const std::string &name
   watch_block_end();
   watch_throttle_end();
   watch_freeze_end();
+}
+
+Tenant::~Tenant() {
+  if (services_.mail != nullptr) services_.mail->forget(number_);
 }
 
 const policies::Plan &Tenant::plan_in_force(const policies::Config &config,
@@ -177,6 +182,19 @@ Result<void> Tenant::start() {
   return started;
 }
 
+// mail() and /usr/sbin/sendmail of the view are ours, and lead to the mail broker.
+Result<void> Tenant::show_mail(zygote_link::Spawn &spawn) {
+  if (services_.mail == nullptr) return {};
+  PADDOCK_TRY(const std::string socket, services_.mail->open(number_, *settings_, plan_->mail));
+  spawn.binds.push_back({socket, mail::kSocketInView, false});
+  spawn.binds.push_back({services_.mail_program, mail::kProgramInView, false});
+  spawn.binds.push_back({services_.mail_program, mail::kSendmail, false, true});
+  // In front of the plan's own, which may say otherwise.
+  spawn.ini.insert(spawn.ini.begin(), {{"sendmail_path", std::string(mail::kProgramInView) + " -t -i", true},
+                                       {"mail.add_x_header", "1", true}});
+  return {};
+}
+
 Result<void> Tenant::try_start() {
   PADDOCK_TRY(auto tenant_log, open_tenant_log(services_.runtime, *settings_));
   auto spawn = Run::spawn_message(*settings_, *plan_);
@@ -185,6 +203,10 @@ Result<void> Tenant::try_start() {
   if (const auto limited = set_limits(cgroup, plan_in_force(*config_, *plan_)); !limited) {
     [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
     return limited.error();
+  }
+  if (const auto shown = show_mail(spawn); !shown) {
+    [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
+    return shown.error();
   }
   Run::Callbacks callbacks;
   callbacks.on_ready = [this] {
@@ -200,8 +222,13 @@ Result<void> Tenant::try_start() {
   callbacks.on_cloned = [this] { services_.accountant.started(settings_->name, *run_); };
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
-  PADDOCK_TRY(run_, Run::start(services_.io, services_.zygote, std::move(spawn), listener_,
-                               std::move(tenant_log), std::move(cgroup), std::move(callbacks)));
+  auto run = Run::start(services_.io, services_.zygote, std::move(spawn), listener_, std::move(tenant_log),
+                        std::move(cgroup), std::move(callbacks));
+  if (!run) {
+    if (services_.mail != nullptr) services_.mail->close(number_);
+    return std::move(run).error();
+  }
+  run_ = std::move(*run);
   back_off_.started();
   become(State::kStarting);
   return {};
@@ -211,6 +238,7 @@ void Tenant::run_ended(const RunEnd &end) {
   const auto lived = Run::Clock::now() - run_->started();
   past_requests_ = requests();
   run_.reset();
+  if (services_.mail != nullptr) services_.mail->close(number_);
   replace_broken_socket();
   if (end.asked) {
     back_off_.reset();
@@ -295,6 +323,10 @@ void Tenant::restart() {
   begin_stop();
   start_after_stop_ = state_ == State::kStopping;
   if (!start_after_stop_) wake();
+}
+
+MailBroker::Figures Tenant::mail() const {
+  return services_.mail == nullptr ? MailBroker::Figures{} : services_.mail->figures(number_);
 }
 
 std::uint64_t Tenant::requests() const {
@@ -424,6 +456,7 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
     update_gateway();
     if (!same_lease || refusals_differ) lease_to_run();
   }
+  if (services_.mail != nullptr) services_.mail->change(number_, plan_->mail);
   if (run_ && !same_sandbox) stop();
   return !same_sandbox || !same_limits || !same_lease;
 }

@@ -22,6 +22,7 @@
 #include "supervisor/back_off.h"
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
+#include "supervisor/mail_broker.h"
 #include "supervisor/run.h"
 #include "supervisor/service_manager.h"
 
@@ -39,6 +40,8 @@ struct Services {
   Zygote &zygote;
   Accountant &accountant;
   ServiceManager &manager;
+  MailBroker *mail;          // null: the config names no MTA
+  std::string mail_program;  // the views' sendmail
 };
 
 class Tenant {
@@ -48,6 +51,7 @@ class Tenant {
   // config: has a tenant of that name. listener: the tenant's listening socket at socket_path.
   Tenant(Services &services, std::uint32_t number, const std::string &name,
          std::shared_ptr<const policies::Config> config, UniqueFd listener, std::string socket_path);
+  ~Tenant();
   Tenant(const Tenant &) = delete;
   Tenant &operator=(const Tenant &) = delete;
 
@@ -107,9 +111,11 @@ class Tenant {
   [[nodiscard]] const gateway_link::Waiting &waiting() const { return waiting_; }
   void count_refused(const std::string &reason, std::uint64_t requests);
   void count_waiting(const gateway_link::Waiting &waiting);
+  [[nodiscard]] MailBroker::Figures mail() const;
 
  private:
   Result<void> try_start();
+  Result<void> show_mail(zygote_link::Spawn &spawn);
   void begin_stop();
   void run_ended(const RunEnd &end);
   void replace_broken_socket();

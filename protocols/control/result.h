@@ -100,6 +100,9 @@ struct TenantStatus {
   std::uint64_t queue_us = 0;      // how long, in all
   // queued, by base/latency_buckets.h, each bucket without those below; none: nothing has waited
   std::vector<std::uint64_t> queued_by_time;
+  std::uint64_t mails = 0;            // that the MTA took since the supervisor started
+  std::uint64_t mails_refused = 0;    // that it did not take, or that were past a limit
+  std::uint64_t mails_last_hour = 0;  // recipients
   std::optional<std::uint64_t> pids;
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint64_t> memory_peak_bytes;
@@ -135,6 +138,9 @@ struct TenantStatus {
     io("queued", queued);
     io("queue_us", queue_us);
     io("queued_by_time", queued_by_time);
+    io("mails", mails);
+    io("mails_refused", mails_refused);
+    io("mails_last_hour", mails_last_hour);
     io("pids", pids);
     io("memory_bytes", memory_bytes);
     io("memory_peak_bytes", memory_peak_bytes);
@@ -154,6 +160,7 @@ struct HostStatus {
   std::int32_t pid = 0;
   std::int32_t gateway_pid = 0;  // 0: not running now
   std::int32_t zygote_pid = 0;
+  std::int32_t mail_pid = 0;                     // 0: not running, or there is none
   std::int32_t dashboard_pid = 0;                // 0: not running, or there is none
   std::string php_version;                       // empty: the zygote has not said yet
   std::string cgroup;                            // below the cgroup2 mount
@@ -169,6 +176,7 @@ struct HostStatus {
     io("pid", pid);
     io("gateway_pid", gateway_pid);
     io("zygote_pid", zygote_pid);
+    io("mail_pid", mail_pid);
     io("dashboard_pid", dashboard_pid);
     io("php_version", php_version);
     io("cgroup", cgroup);

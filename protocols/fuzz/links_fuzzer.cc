@@ -9,6 +9,8 @@
 #include "protocols/gateway_link/gateway_link.h"
 #include "protocols/handoff/handoff.h"
 #include "protocols/keeper_link/keeper_link.h"
+#include "protocols/mail/mail_link.h"
+#include "protocols/mail/submission.h"
 #include "protocols/zygote_link/zygote_link.h"
 
 namespace {
@@ -42,5 +44,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
       packet);
   check_all<paddock::zygote_link::Spawn, paddock::zygote_link::Hello, paddock::zygote_link::Spawned,
             paddock::zygote_link::SpawnFailed>(packet);
+  check_all<paddock::mail::Begin, paddock::mail::Part, paddock::mail::End, paddock::mail::Answer,
+            paddock::mail_link::OpenTenant, paddock::mail_link::CloseTenant, paddock::mail_link::Delivered,
+            paddock::mail_link::Hello, paddock::mail_link::Deliver, paddock::mail_link::Refused>(packet);
   return 0;
 }

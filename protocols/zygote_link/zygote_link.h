@@ -30,12 +30,14 @@ struct Bind {
   std::string source;
   std::string target;
   bool writable = false;
+  bool optional = false;  // left out where the view has nothing at the target that it could cover
 
   template <typename Io>
   void fields(Io &io) {
     io(source);
     io(target);
     io(writable);
+    io(optional);
   }
 };
 

@@ -14,6 +14,7 @@ import subprocess
 from . import machine, process
 
 DASHBOARD_ACCOUNT = 8  # beyond those of tenants
+MAIL_ACCOUNT = 9
 SITE = pathlib.Path(__file__).resolve().parents[1] / "site"
 # What a program under sanitizers reports, and what no test provokes on purpose.
 # What differs from one descriptor to the next of a kind: inode numbers, mkstemp(3)'s six characters, other numbers.
@@ -102,6 +103,7 @@ class Paddock:
             **(runtime or {}),
         }
         self.dashboard = {}  # [dashboard]; with_dashboard() fills it
+        self.mail = {}  # [mail]; with_mail() fills it
         self.tenants = {}
         self.supervisor = None  # subprocess.Popen
         self.manager = None  # a ServiceManager that starts it, and holds its sockets over restarts
@@ -124,12 +126,17 @@ class Paddock:
         tenants = {tenant.name: {"user": tenant.account.pw_name, "home": str(tenant.home), **tenant.options}
                    for tenant in self.tenants.values()}
         self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data"},
-                                      "dashboard": self.dashboard, "plan": self.plans, "tenant": tenants}))
+                                      "dashboard": self.dashboard, "mail": self.mail, "plan": self.plans, "tenant": tenants}))
 
     def with_dashboard(self, **options):
         """Before start(): a dashboard at self.dashboard["listen"], by an account of its own."""
         self.dashboard = {"listen": f"127.0.0.1:{machine.free_port()}",
                           "user": self.accounts.get(DASHBOARD_ACCOUNT).pw_name, **options}
+        return self
+
+    def with_mail(self, command):
+        """Before start(): a mail broker, by an account of its own, that hands messages to `command`."""
+        self.mail = {"command": [str(word) for word in command], "user": self.accounts.get(MAIL_ACCOUNT).pw_name}
         return self
 
     # --- its life

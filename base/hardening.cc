@@ -1,4 +1,4 @@
-#include "fcgi_gateway/hardening.h"
+#include "base/hardening.h"
 
 #include <linux/capability.h>
 #include <sys/prctl.h>
@@ -8,7 +8,7 @@
 
 #include <array>
 
-namespace paddock::fcgi_gateway {
+namespace paddock {
 namespace {
 
 // Needs CAP_SETPCAP, so only who has it can and must: without it exec gives nothing back either
@@ -55,4 +55,4 @@ Result<std::size_t> raise_descriptor_limit() {
   return static_cast<std::size_t>(limit.rlim_cur);
 }
 
-}  // namespace paddock::fcgi_gateway
+}  // namespace paddock
