@@ -102,6 +102,7 @@ ExitStatus doctor(const Session &session) {
   const policies::Runtime defaults;
   const policies::Runtime &runtime = loaded.config ? loaded.config->runtime : defaults;
   check_namespaces("", loaded.config ? loaded.config->tenants.size() : 0, findings);
+  if (loaded.config) check_networks(*loaded.config, findings);
   check_host_cgroup(runtime.allow_missing_controllers, findings);
   check_php("", runtime.php_ini_dir, findings);
   check_apache("", findings);

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "network/probe.h"
 #include "policies/socket_path.h"
 
 namespace paddock::cli {
@@ -126,6 +127,21 @@ void check_namespaces(const std::string &root, std::size_t tenants, Findings &fi
   }
   if (findings.size() == before)
     good(findings, "namespaces", "enough of each kind for " + std::to_string(tenants) + " tenants");
+}
+
+void check_networks(const policies::Config &config, Findings &findings) {
+  const bool wanted = std::any_of(config.plans.begin(), config.plans.end(), [](const auto &each) {
+    return each.second.network == policies::Network::kNat;
+  });
+  if (!wanted) return;
+  const std::string subject = "tenants' networks";
+  if (::geteuid() != 0) return doubtful(findings, subject, "only root can try them", "run doctor as root");
+  if (const auto tried = network::probe_kernel(); !tried)
+    return bad(
+        findings, subject, tried.error().message(),
+        "a kernel with veth and nftables (modules veth, nf_tables, nft_masq, nft_nat, nft_reject_inet, "
+        "nft_limit, nft_fib_inet, nft_ct), or another network in the plans");
+  good(findings, subject, "the kernel has veth and nftables; " + config.nat.range.to_string() + " is free");
 }
 
 void check_php(const std::string &root, const std::string &php_ini_dir, Findings &findings) {

@@ -17,6 +17,9 @@ void check_namespaces(const std::string &root, std::size_t tenants, Findings &fi
 void check_php(const std::string &root, const std::string &php_ini_dir, Findings &findings);
 void check_apache(const std::string &root, Findings &findings);
 
+// Where a plan has network = "nat": whether the kernel can, and the host forwards.
+void check_networks(const policies::Config &config, Findings &findings);
+
 // `controllers`: those of cgroup v2 that tenants could be limited with; mount empty: there is no v2.
 void check_cgroup(const std::string &mount, bool hybrid, const std::vector<std::string> &controllers,
                   bool allow_missing, Findings &findings);

@@ -127,7 +127,8 @@ class Zygote {
       log::error(spawn.error().message());
       return {};
     }
-    if (packet.fds.size() != zygote_link::kFixedFds + spawn->binds.size())
+    const std::size_t networks = spawn->network == zygote_link::Network::kNat ? 1 : 0;
+    if (packet.fds.size() != zygote_link::kFixedFds + spawn->binds.size() + networks)
       return failed(*spawn,
                     Error{"take the descriptors of Spawn: " + std::to_string(packet.fds.size()) + " came"});
     const auto filter = seccomp_filter(spawn->seccomp);
@@ -163,8 +164,19 @@ class Zygote {
     }
     spec.cgroup = fds[zygote_link::kCgroup];
     spec.tmp_bytes = spawn.tmp_bytes;
-    spec.network =
-        spawn.network == zygote_link::Network::kHost ? sandbox::Network::kHost : sandbox::Network::kNone;
+    switch (spawn.network) {
+      case zygote_link::Network::kHost:
+        spec.network = sandbox::Network::kHost;
+        break;
+      case zygote_link::Network::kNat:
+        spec.network = sandbox::Network::kGiven;
+        spec.network_namespace = fds.back();
+        break;
+      default:
+        spec.network = sandbox::Network::kNone;
+        break;
+    }
+    spec.resolver = spawn.resolver;
     spec.keep_fds = php_fds_;
     for (const auto kept : {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog,
                             zygote_link::kScoreboard, zygote_link::kPage, zygote_link::kHandoff})

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ipv4.h"
 #include "rules/rule.h"
 
 namespace paddock::policies {
@@ -67,6 +68,24 @@ struct MailLimits {
 enum class Network : std::uint8_t {
   kHost = 0,  // the host's
   kNone = 1,  // loopback of its own, and nothing else
+  kNat = 2,   // addresses of its own, the world by way of the host's
+};
+
+// What Network::kNat lets through.
+struct Egress {
+  std::vector<std::uint16_t> closed_ports = {25, 465, 587};
+  std::vector<Ipv4Endpoint> allowed;   // empty: everywhere
+  std::vector<Ipv4Endpoint> services;  // of the host
+  std::uint32_t new_per_second = 50;   // connections of a tenant; 0: any number
+};
+
+// Of all tenants with Network::kNat.
+struct NatSettings {
+  Ipv4Range range{0x0AD50000, 16};        // 10.213.0.0/16
+  std::optional<std::uint32_t> resolver;  // the host's own where the config names none
+
+  // Beside the tenants': the range's first and last, and the gateway's.
+  static constexpr std::uint32_t kOtherAddresses = 3;
 };
 
 // A device's share of io.max (cgroup-v2.rst, "io.max"); an absent figure is unlimited.
@@ -126,6 +145,7 @@ struct Plan {
       seccomp_filter;             // the profile compiled: an array of sock_filter; never null
   bool seccomp_learning = false;  // what the profile does not know runs, and is logged
   Network network = Network::kHost;
+  Egress egress;
   bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
@@ -235,6 +255,7 @@ struct Config {
   Dashboard dashboard;
   Notify notify;
   Mail mail;
+  NatSettings nat;
   std::map<std::string, Plan> plans;  // "default" always exists
   std::map<std::string, Tenant> tenants;
   std::map<std::string, RuleEntry> rules;

@@ -33,7 +33,7 @@ const Bad kBad[] = {
     {"a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.A.B.C.D.E.F.G.H = 1\n", 1, "", "nested too deeply"},
     {"[tenants.alice]\n", 1, "tenants", "did you mean \"tenant\"?"},
     {"[Runtime]\n", 1, "Runtime", "did you mean \"runtime\"?"},
-    {"[nginx]\n", 1, "nginx", "one of include, runtime, apache, dashboard, mail, notify, plan, tenant"},
+    {"[nginx]\n", 1, "nginx", "one of include, runtime, apache, dashboard, mail, notify, network, plan, tenant"},
     {"workers = 4\n", 1, "workers", "unknown key"},
     {"tenant = 5\n", 1, "tenant", "expected a table, found integer 5"},
     {"runtime = []\n", 1, "runtime", "expected a table, found an array"},

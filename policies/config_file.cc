@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "policies/dashboard_section.h"
 #include "policies/mail_section.h"
+#include "policies/network_section.h"
 #include "policies/notify_section.h"
 #include "policies/plan_section.h"
 #include "policies/rule_section.h"
@@ -57,6 +58,9 @@ class Loader {
     for (auto &[name, declaration] : tenants_) add_tenant(name, declaration);
     for (auto &[name, declaration] : rules_) add_rule(name, declaration);
     check_notifications(main);
+    if (!syntax_error_)
+      read_part(main, "network",
+                [&](Section &part) { check_network(part, machine_, config_, diagnostics_); });
     check_overcommitment();
     return finish();
   }
@@ -94,6 +98,7 @@ class Loader {
     read_part(main, root, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
     read_part(main, root, "mail", [&](Section &part) { read_mail(part, machine_, config_); });
     read_part(main, root, "notify", [&](Section &part) { read_notify(part, machine_, config_.notify); });
+    read_part(main, root, "network", [&](Section &part) { read_network(part, config_.nat); });
     root.table("plan");
     root.table("tenant");
     root.table("rule");
@@ -149,7 +154,7 @@ class Loader {
         read_part(file, top, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
       else if (top.find("dashboard") != nullptr)
         top.fail("dashboard", "the main file has one already", "one [dashboard]");
-      for (const char *key : {"include", "runtime", "apache", "mail", "notify"})
+      for (const char *key : {"include", "runtime", "apache", "mail", "notify", "network"})
         if (top.find(key) != nullptr)
           top.fail(key, "only the main file may have this", "[plan.NAME], [tenant.NAME] or [rule.NAME]");
       reject_unknown(top, file);
@@ -163,7 +168,7 @@ class Loader {
       static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
       static const std::set<std::string_view> kReported = {"plan",    "tenant", "rule",      "include",
                                                            "runtime", "apache", "dashboard", "mail",
-                                                           "notify"};
+                                                           "notify",  "network"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
       top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);

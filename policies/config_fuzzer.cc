@@ -22,6 +22,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
       .expand = [](const std::string &pattern) { return std::vector<std::string>{pattern}; },
       .exists = [](const std::string &path) { return path.size() % 2 == 0; },
       .home_problem = [](const std::string &, uid_t uid) { return uid % 2 == 0 ? "is missing" : ""; },
+      .networks =
+          [] {
+            return std::vector<KnownNetwork>{{{0x0A000000, 8}, "eth0"}};
+          },
   };
   const auto loaded =
       parse_config({reinterpret_cast<const char *>(data), size}, "/etc/paddock.toml", machine);

@@ -431,13 +431,14 @@ TEST_CASE("the manual describes every key") {
   const std::string manual{std::istreambuf_iterator<char>(in), {}};
   // Each table says which keys it knows when it meets one that it does not.
   const Loaded loaded = parse(
-      "zzzzzzzzz = 1\n[runtime]\nzzzzzzzzz = 1\n[apache]\nzzzzzzzzz = 1\n[plan.a]\nzzzzzzzzz = "
+      "zzzzzzzzz = 1\n[runtime]\nzzzzzzzzz = 1\n[network]\nzzzzzzzzz = 1\n[apache]\nzzzzzzzzz = "
+      "1\n[plan.a]\nzzzzzzzzz = "
       "1\n[[plan.a.io]]\n"
       "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.grant]]\nname = \"seccomp\"\nreason = \"r\"\nzzzzzzzzz = "
       "1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
       "1\n[tenant.alice]\nzzzzzzzzz = 1\n[rule.a]\nmetric = \"pids\"\nabove = 1\naction = "
       "\"kill\"\nzzzzzzzzz = 1\n[notify]\nzzzzzzzzz = 1\n[dashboard]\nzzzzzzzzz = 1\n");
-  REQUIRE(loaded.diagnostics.size() == 11);
+  REQUIRE(loaded.diagnostics.size() == 12);
   for (const auto &found : loaded.diagnostics) {
     REQUIRE(found.expected.starts_with("one of "));
     std::istringstream keys(found.expected.substr(7));

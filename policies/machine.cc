@@ -16,6 +16,7 @@
 #include <unordered_map>
 
 #include "base/file.h"
+#include "policies/host_networks.h"
 
 namespace paddock::policies {
 namespace {
@@ -140,6 +141,7 @@ Machine this_machine() {
       .expand = expand,
       .exists = [](const std::string &path) { return ::access(path.c_str(), F_OK) == 0; },
       .home_problem = [homes](const std::string &home, uid_t uid) { return homes->problem(home, uid); },
+      .networks = host_networks,
       .cpus = static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 0L)),
       .memory_bytes = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L)) *
                       static_cast<std::uint64_t>(std::max(::sysconf(_SC_PAGESIZE), 0L)),

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/ipv4.h"
 #include "base/result.h"
 
 namespace paddock::policies {
@@ -16,6 +17,12 @@ struct Account {
   uid_t uid = 0;
   gid_t gid = 0;
   std::string home;
+};
+
+// Addresses that this machine has, or knows the way to.
+struct KnownNetwork {
+  Ipv4Range range;
+  std::string interface;
 };
 
 struct Machine {
@@ -28,6 +35,8 @@ struct Machine {
   std::function<bool(const std::string &path)> exists;
   // Why `home` cannot be the home of `uid` ("is not a directory"); empty: it can.
   std::function<std::string(const std::string &home, uid_t uid)> home_problem;
+  // Without those of tenants, and without what everything is covered by (a default route).
+  std::function<std::vector<KnownNetwork>()> networks;
   // 0: not known, and nothing is compared with it.
   unsigned cpus = 0;
   std::uint64_t memory_bytes = 0;

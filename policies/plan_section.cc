@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "policies/grants.h"
+#include "policies/network_section.h"
 #include "policies/serving_section.h"
 #include "policies/units.h"
 
@@ -187,8 +188,9 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);
   read_grants(section, plan.grants);
   read_seccomp(section, profiles, diagnostics, plan);
-  if (const auto network = section.choice("network", {"host", "none"}))
+  if (const auto network = section.choice("network", {"host", "none", "nat"}))
     plan.network = static_cast<Network>(*network);
+  read_egress(section, plan.egress);
   if (const auto own = section.boolean("own_start")) plan.own_start = *own;
   if (const auto from_web = section.choice("ini_from_web", {"none", "value", "admin"}))
     plan.ini_from_web = static_cast<IniFromWeb>(*from_web);

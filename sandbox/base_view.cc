@@ -173,6 +173,7 @@ Result<BaseView> BaseView::build_and_enter(const BaseViewOptions &options) {
   for (const char *name : {"passwd", "group"}) {
     if (const auto file = open_at(etc, name, O_WRONLY | O_CREAT | O_TRUNC, 0644); !file) return file.error();
   }
+  if (const auto file = open_at(etc, "resolv.conf", O_WRONLY | O_CREAT, 0644); !file) return file.error();
   if (::symlinkat("/proc/self/mounts", etc.get(), "mtab") != 0)
     return errno_error("make /etc/mtab in the base view");
 

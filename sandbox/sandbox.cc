@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/file.h"
 #include "sandbox/paths.h"
@@ -32,6 +33,7 @@ struct PreparedSandbox::Plan {
   view::Plan view;
   int cgroup = -1;
   Network network = Network::kHost;
+  UniqueFd network_namespace;
   std::vector<int> keep;  // ascending; the report's descriptor joins it in spawn()
   std::array<UniqueFd, 3> stdio;
   bool parent_of_caller = false;
@@ -185,6 +187,10 @@ Result<PreparedSandbox> PreparedSandbox::prepare(const BaseView &base, const San
   plan->map_gid = std::to_string(spec.gid) + " " + std::to_string(spec.gid) + " 1";
   plan->cgroup = spec.cgroup.get();
   plan->network = spec.network;
+  if (spec.network == Network::kGiven) {
+    if (!spec.network_namespace.valid()) return refuse("no network namespace");
+    PADDOCK_TRY(plan->network_namespace, lifted(spec.network_namespace));
+  }
   plan->parent_of_caller = spec.parent_of_caller;
   plan->dumpable = spec.dumpable;
   plan->seccomp = spec.seccomp;
@@ -217,6 +223,7 @@ Result<PreparedSandbox> PreparedSandbox::prepare(const BaseView &base, const San
   view.inodes = std::to_string(spec.tmp_bytes / 4096 + 1024);
   view.passwd = passwd_of(spec);
   view.group = group_of(spec);
+  if (!spec.resolver.empty()) view.resolv_conf = "nameserver " + spec.resolver + "\n";
   view.user_namespaces = std::to_string(spec.max_user_namespaces);
   return PreparedSandbox(std::move(plan));
 }
@@ -289,7 +296,7 @@ Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
                     CLONE_CLEAR_SIGHAND;
   arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
-  if (plan.network != Network::kHost) arguments.flags |= CLONE_NEWNET;
+  if (plan.network == Network::kNone) arguments.flags |= CLONE_NEWNET;
   if (plan.cgroup >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<__u64>(plan.cgroup);
@@ -306,6 +313,13 @@ Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
   }
 
   const auto start = std::chrono::steady_clock::now();
+  // The clone inherits the caller's network. Only the caller has rights over one that it did not make.
+  UniqueFd own_network;
+  if (plan.network == Network::kGiven) {
+    PADDOCK_TRY(own_network, open_file("/proc/self/ns/net", O_RDONLY));
+    if (::setns(plan.network_namespace.get(), CLONE_NEWNET) != 0)
+      return errno_error(attempt + ": enter its network namespace");
+  }
   // A signal between clone and the child's first step would run a handler of ours in the child.
   sigset_t all;
   sigset_t before;
@@ -321,6 +335,9 @@ Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
     run_child(plan, none, entry, argument);
   }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  // Where the caller would clone everybody else from a tenant's network, it clones nobody any more.
+  if (own_network.valid() && ::setns(own_network.get(), CLONE_NEWNET) != 0) std::abort();
+  plan.network_namespace.reset();
   if (pid < 0) return errno_error(attempt, clone_code);
 
   Spawned spawned{Child(pid, UniqueFd(pidfd)), {}, {}};

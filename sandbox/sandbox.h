@@ -42,8 +42,10 @@
 namespace paddock::sandbox {
 
 enum class Network : std::uint8_t {
-  kHost,  // the creator's network namespace
-  kNone,  // a new one with nothing but loopback, which is up
+  kHost,   // the creator's network namespace
+  kNone,   // a new one with nothing but loopback, which is up
+  kGiven,  // SandboxSpec::network_namespace. If the host's user namespace owns it, nobody in the sandbox can
+           // ever change its addresses and routes
 };
 
 // A detached mount (open_detached_tree()) and where the view shows it.
@@ -66,6 +68,8 @@ struct SandboxSpec {
                       // child's cgroup root. Invalid: the caller's
   std::uint64_t tmp_bytes = 256ULL << 20;
   Network network = Network::kHost;
+  BorrowedFd network_namespace;  // for Network::kGiven
+  std::string resolver;          // the only nameserver of /etc/resolv.conf; empty: those of the base view
 
   // The descriptors that the child keeps, under the same numbers; all others are closed before entry().
   std::vector<int> keep_fds;

@@ -175,7 +175,9 @@ int show_base(Plan &plan) {
     const char *target;
     const std::string &bytes;
   };
-  for (const Own &own : {Own{"passwd", "etc/passwd", plan.passwd}, Own{"group", "etc/group", plan.group}}) {
+  for (const Own &own : {Own{"passwd", "etc/passwd", plan.passwd}, Own{"group", "etc/group", plan.group},
+                         Own{"resolv.conf", "etc/resolv.conf", plan.resolv_conf}}) {
+    if (own.bytes.empty()) continue;
     plan.object = own.target;
     if (const int code = write_file(plan.scratch, own.name, own.bytes); code != 0) return code;
     const int tree = clone_tree(plan.scratch, own.name, 0);

@@ -26,6 +26,7 @@ struct Plan {
   std::string inodes;
   std::string passwd;
   std::string group;
+  std::string resolv_conf;  // empty: that of the base view
   std::string user_namespaces;
 
   // Of the child, while it builds.
@@ -36,7 +37,7 @@ struct Plan {
 
 // The tmpfs with one directory for each part; that of the root is what all else is attached to.
 [[nodiscard]] int make_tmpfs(Plan &plan);
-// /usr and the like, /dev, /etc with the tenant's passwd and group.
+// /usr and the like, /dev, /etc with the tenant's passwd, group and resolv.conf.
 [[nodiscard]] int show_base(Plan &plan);
 // /tmp, /var/tmp, /dev/shm, /var/lib/php/sessions: parts of the one tmpfs, so that one size bounds them.
 [[nodiscard]] int show_writable(Plan &plan);

@@ -187,6 +187,12 @@ void Accountant::sample(const std::string &tenant, Book &book, Depth depth) {
                         now - book.run->started());
   book.requests.read(book.run_identity, request_figures_of(*board.get()), book.run->workers_max(),
                      now - book.run->started());
+  if (const auto traffic = book.run->traffic()) {
+    accounting::Counters network;
+    network.net_in_bytes = traffic->received_bytes;
+    network.net_out_bytes = traffic->sent_bytes;
+    book.meter.read_network(book.run_identity, network);
+  }
   book.meter.observe(gauges_of(stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
   book.sampled = now;
   if (depth == Depth::kAll) book.sampled_all = now;

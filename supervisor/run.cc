@@ -78,7 +78,7 @@ Run::~Run() {
 
 Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zygote, zygote_link::Spawn spawn,
                                         BorrowedFd listener, UniqueFd tenant_log, cgroups::Cgroup cgroup,
-                                        Callbacks callbacks) {
+                                        std::optional<network::TenantLink> link, Callbacks callbacks) {
   std::shared_ptr<Run> run(new Run(io, zygote, spawn, std::move(cgroup), std::move(callbacks)));
   const auto give_up = [&run](const Error &error) {
     [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
@@ -124,9 +124,17 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
       // A keeper closes its link by ending; that, its watch reports.
       [](const Error &) {});
   run->prepared_ = {std::move(spawn), std::move(fds)};
-  auto opener = TreeOpener::start(io, wanted, [weak](Result<std::vector<UniqueFd>> trees) {
-    if (const auto self = weak.lock()) self->opened(std::move(trees));
-  });
+  TreeOpener::Also make_network;
+  if (link) {
+    run->interface_ = link->interface;
+    make_network = [link = std::move(*link)] { return network::make_tenant_link(link); };
+  }
+  auto opener = TreeOpener::start(
+      io, wanted,
+      [weak](Result<std::vector<UniqueFd>> trees) {
+        if (const auto self = weak.lock()) self->opened(std::move(trees));
+      },
+      TreeOpener::kPatience, make_network);
   if (!opener) return give_up(opener.error());
   run->opener_ = std::move(*opener);
   return run;
@@ -137,6 +145,10 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
   if (!link_) return;
   if (!trees) return ended(trees.error().message());
   auto [spawn, fds] = std::exchange(prepared_, {});
+  if (!interface_.empty()) {
+    network_.reset(::fcntl(trees->back().get(), F_DUPFD_CLOEXEC, 0));
+    if (!network_.valid()) return ended(errno_error("duplicate a network namespace").message());
+  }
   for (auto &tree : *trees) fds.push_back(std::move(tree));
   const std::weak_ptr<Run> weak = weak_from_this();
   if (spawn.own_start) {
@@ -201,6 +213,13 @@ std::vector<Run::RunningRequest> Run::running_requests() const {
     running.push_back({std::move(slot), std::chrono::milliseconds(age_ns / 1'000'000)});
   }
   return running;
+}
+
+std::optional<network::Traffic> Run::traffic() const {
+  if (!network_.valid()) return std::nullopt;
+  const auto traffic = network::traffic_of(interface_);
+  if (!traffic) return std::nullopt;
+  return *traffic;
 }
 
 void Run::drain(std::chrono::milliseconds patience) {

@@ -7,10 +7,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cgroups/cgroup.h"
+#include "network/interface.h"
 #include "policies/config.h"
 #include "protocols/keeper_link/keeper_link.h"
 #include "protocols/scoreboard/scoreboard.h"
@@ -49,11 +51,12 @@ class Run : public std::enable_shared_from_this<Run> {
                                                         const policies::Plan &plan);
 
   // Makes scoreboard and links, has the home and the binds opened in the host's mount namespace (TreeOpener),
-  // and asks the zygote. `cgroup` has been created with the plan's limits. An Error: nothing was started, and
-  // the cgroup is removed.
+  // and asks the zygote. `link`: for Network::kNat, made by the same child. `cgroup` has been created with
+  // the plan's limits. An Error: nothing was started, and the cgroup is removed.
   [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io, Zygote &zygote,
                                                           zygote_link::Spawn spawn, BorrowedFd listener,
                                                           UniqueFd tenant_log, cgroups::Cgroup cgroup,
+                                                          std::optional<network::TenantLink> link,
                                                           Callbacks callbacks);
   ~Run();
   Run(const Run &) = delete;
@@ -73,6 +76,8 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] Clock::time_point started() const { return started_; }
   [[nodiscard]] pid_t keeper_pid() const { return watch_ ? watch_->child().pid() : 0; }
   [[nodiscard]] std::uint32_t workers_max() const { return workers_max_; }
+  // What has gone over the network of its own so far; nullopt: it has none.
+  [[nodiscard]] std::optional<network::Traffic> traffic() const;
   // What the workers say of themselves: untrusted.
   [[nodiscard]] const scoreboard::MappedBoard &board() const { return board_; }
   struct RunningRequest {
@@ -109,6 +114,8 @@ class Run : public std::enable_shared_from_this<Run> {
   };
   Prepared prepared_;
   std::shared_ptr<TreeOpener> opener_;
+  std::string interface_;  // the host's end of the network of its own; empty: it has none
+  UniqueFd network_;       // keeps the interface and its counters until the books are closed
   std::shared_ptr<Link> link_;
   std::shared_ptr<ChildWatch> watch_;
   Clock::time_point started_ = Clock::now();

@@ -85,6 +85,8 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
                                                   key, std::move(manager), hand_over));
   PADDOCK_CHECK(self->prepare_sockets());
   self->apply_book_settings();
+  // Whoever has the host's network, or none, is served all the same.
+  if (const auto done = self->networks_.configure(*self->config_); !done) log::error(done.error().message());
   self->accountant_.start();
   self->enforcer_.restore();
   self->try_plans();
@@ -120,7 +122,8 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       manager_(std::move(manager)),
       watchdog_timer_(io_),
       hand_over_(hand_over && manager_.present()),
-      socket_key_(socket_key) {
+      socket_key_(socket_key),
+      networks_(io_) {
   signals_.add(SIGUSR1);
   accountant_.on_use(
       [this](const std::string &tenant, accounting::Time end, std::chrono::milliseconds length,
@@ -196,8 +199,8 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
 
   PADDOCK_CHECK(start_mail(program_dir));
   services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
-                                                  *gateway_, *zygote_, accountant_, manager_, mail_.get(),
-                                                  program_dir + "/paddock-sendmail"});
+                                                  *gateway_, *zygote_, accountant_, manager_, networks_,
+                                                  mail_.get(), program_dir + "/paddock-sendmail"});
   gateway_->start();
   zygote_->start();
   return {};
@@ -374,6 +377,9 @@ Result<control::Reloaded> Supervisor::reload() {
   if (fresh->runtime.run_dir != runtime_.run_dir || fresh->runtime.state_dir != runtime_.state_dir ||
       fresh->runtime.log_dir != runtime_.log_dir || fresh->runtime.cgroup != runtime_.cgroup)
     return Error{"run_dir, state_dir, log_dir and cgroup change only with a restart; nothing was changed"};
+  if (fresh->nat.range != config_->nat.range && networks_.in_use())
+    return Error{"network.range changes only with a restart; nothing was changed"};
+  PADDOCK_CHECK(networks_.configure(*fresh));
   // What every tenant shares; the rest of [runtime] needs a restart too, and keeps its old value until then.
   const bool refusals_differ = runtime_.refusal_page != fresh->runtime.refusal_page ||
                                runtime_.reason_header != fresh->runtime.reason_header;
@@ -511,6 +517,7 @@ void Supervisor::leave() {
     for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
     if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());
   }
+  networks_.leave(hand_over_);
   accountant_.stop();
   log::info("stopped");
   io_.stop();

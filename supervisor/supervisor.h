@@ -22,6 +22,7 @@
 #include "supervisor/gateway.h"
 #include "supervisor/logins.h"
 #include "supervisor/mail_broker.h"
+#include "supervisor/networks.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
 #include "supervisor/zygote.h"
@@ -119,6 +120,7 @@ class Supervisor {
   UniqueFd mail_spool_;
   std::unique_ptr<MailBroker> mail_;
   Logins logins_;
+  Networks networks_;
   std::unique_ptr<Services> services_;
   std::vector<LeftOver> left_overs_;
   std::map<std::string, Error> refused_plans_;

@@ -199,6 +199,12 @@ Result<void> Tenant::try_start() {
   PADDOCK_TRY(auto tenant_log, open_tenant_log(services_.runtime, *settings_));
   auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
+  std::optional<network::TenantLink> link;
+  if (plan_->network == policies::Network::kNat) {
+    PADDOCK_TRY(link, services_.networks.link_for(*settings_, *plan_));
+    spawn.resolver = format_ipv4(link->gateway);
+    spawn.environment.push_back("PADDOCK_HOST=" + spawn.resolver);
+  }
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
   if (const auto limited = set_limits(cgroup, plan_in_force(*config_, *plan_)); !limited) {
     [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
@@ -223,7 +229,7 @@ Result<void> Tenant::try_start() {
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
   auto run = Run::start(services_.io, services_.zygote, std::move(spawn), listener_, std::move(tenant_log),
-                        std::move(cgroup), std::move(callbacks));
+                        std::move(cgroup), std::move(link), std::move(callbacks));
   if (!run) {
     if (services_.mail != nullptr) services_.mail->close(number_);
     return std::move(run).error();

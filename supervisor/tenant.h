@@ -23,6 +23,7 @@
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
 #include "supervisor/mail_broker.h"
+#include "supervisor/networks.h"
 #include "supervisor/run.h"
 #include "supervisor/service_manager.h"
 
@@ -40,6 +41,7 @@ struct Services {
   Zygote &zygote;
   Accountant &accountant;
   ServiceManager &manager;
+  Networks &networks;
   MailBroker *mail;          // null: the config names no MTA
   std::string mail_program;  // the views' sendmail
 };

@@ -28,7 +28,8 @@ struct Opened {
   }
 };
 
-[[noreturn]] void open_all(const std::vector<TreeRequest> &requests, const MessageSocket &socket) {
+[[noreturn]] void open_all(const std::vector<TreeRequest> &requests, const TreeOpener::Also &also,
+                           const MessageSocket &socket) {
   std::vector<UniqueFd> trees;
   Opened opened;
   for (const auto &request : requests) {
@@ -39,6 +40,14 @@ struct Opened {
       break;
     }
     trees.push_back(std::move(*tree));
+  }
+  if (opened.attempt.empty() && also) {
+    if (auto more = also()) {
+      trees.push_back(std::move(*more));
+    } else {
+      opened = {more.error().attempt, more.error().code};
+      trees.clear();
+    }
   }
   const std::vector<BorrowedFd> fds(trees.begin(), trees.end());
   ::_exit(socket.send(opened, fds) ? 0 : 1);
@@ -62,7 +71,8 @@ TreeOpener::~TreeOpener() {
 
 Result<std::shared_ptr<TreeOpener>> TreeOpener::start(boost::asio::io_context &io,
                                                       const std::vector<TreeRequest> &requests,
-                                                      OnDone on_done, std::chrono::milliseconds patience) {
+                                                      OnDone on_done, std::chrono::milliseconds patience,
+                                                      const Also &also) {
   const std::string attempt = "start a process that opens " + requests.front().path;
   auto ends = MessageSocket::pair();
   if (!ends) return ends.error();
@@ -80,7 +90,7 @@ Result<std::shared_ptr<TreeOpener>> TreeOpener::start(boost::asio::io_context &i
     const int ours = ends->second.fd().get();
     if (ours > 3) ::close_range(3, static_cast<unsigned>(ours) - 1, 0);
     ::close_range(static_cast<unsigned>(ours) + 1, ~0U, 0);
-    open_all(requests, ends->second);
+    open_all(requests, also, ends->second);
   }
   children()[pid] = ChildWatch::start(io, Child(pid, UniqueFd(pidfd)), [pid](const ExitStatus &) {
     const auto keep = children().extract(pid);  // the watch that is calling
@@ -90,7 +100,7 @@ Result<std::shared_ptr<TreeOpener>> TreeOpener::start(boost::asio::io_context &i
   const std::weak_ptr<TreeOpener> weak = opener;
   opener->link_ = Link::start(
       io, std::move(ends->first),
-      [weak, count = requests.size()](Packet &packet) {
+      [weak, count = requests.size() + (also ? 1 : 0)](Packet &packet) {
         const auto self = weak.lock();
         if (!self) return;
         const auto opened = packet.as<Opened>();

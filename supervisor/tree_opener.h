@@ -26,11 +26,14 @@ class TreeOpener : public std::enable_shared_from_this<TreeOpener> {
   using OnDone = std::function<void(Result<std::vector<UniqueFd>>)>;
   static constexpr std::chrono::seconds kPatience{10};
 
+  // More for the child to do, of what may block or changes the process that does it; its descriptor comes
+  // after the trees.
+  using Also = std::function<Result<UniqueFd>()>;
   // Dropping the opener means that no call-back comes. A child that hangs in the kernel cannot be killed: it
   // is left, and reaped when the file server is back.
   [[nodiscard]] static Result<std::shared_ptr<TreeOpener>> start(
       boost::asio::io_context &io, const std::vector<TreeRequest> &requests, OnDone on_done,
-      std::chrono::milliseconds patience = kPatience);
+      std::chrono::milliseconds patience = kPatience, const Also &also = nullptr);
   ~TreeOpener();
   TreeOpener(const TreeOpener &) = delete;
   TreeOpener &operator=(const TreeOpener &) = delete;

@@ -77,9 +77,11 @@ struct Serving {
   }
 };
 
-enum class Network : std::uint8_t { kHost = 0, kNone = 1 };
+// kNat: in the network namespace that comes as the last descriptor.
+enum class Network : std::uint8_t { kHost = 0, kNone = 1, kNat = 2 };
 
-// The descriptors of a Spawn, in this order. The bind trees follow, one for each entry of Spawn::binds.
+// The descriptors of a Spawn, in this order. The bind trees follow, one for each entry of Spawn::binds;
+// with Network::kNat the network namespace is the last.
 enum SpawnFd : std::size_t {
   kListen = 0,      // the tenant's listening socket, SOCK_STREAM
   kKeeperLink = 1,  // the keeper's end of its MessageSocket to the supervisor
@@ -112,6 +114,7 @@ struct Spawn {
   std::vector<Bind> binds;
   std::string seccomp;  // an array of sock_filter (linux/filter.h), for seccomp(2); empty: none
   Network network = Network::kHost;
+  std::string resolver;    // the nameserver of resolv.conf(5) in the view; empty: the host's
   bool own_start = false;  // this zygote was started for this sandbox alone
 
   template <typename Io>
@@ -133,6 +136,7 @@ struct Spawn {
     io(binds);
     io(seccomp);
     io(network);
+    io(resolver);
     io(own_start);
   }
 };

@@ -7,6 +7,7 @@ stays among its descendants (process.adopt_orphans()), so that tests that run be
 import os
 import pathlib
 import pwd
+import socket
 import tempfile
 
 from . import machine, process
@@ -84,6 +85,18 @@ def _files():
     return found
 
 
+def _networks():
+    """Interfaces and the table of tenants' networks: where the tests themselves run, Paddock makes none at all."""
+    found = {name: f"interface {name}" for _, name in socket.if_nameindex() if name.startswith("paddock-")}
+    namespaces = pathlib.Path("/run/netns")
+    if namespaces.is_dir():
+        found.update({entry.name: f"network namespace {entry.name}" for entry in namespaces.iterdir()
+                      if mark() in entry.name})
+    with open("/proc/net/unix") as lines:
+        found.update({line: "a lock of tenants' networks" for line in lines if line.rstrip().endswith("@paddock-network")})
+    return found
+
+
 def _accounts():
     return {account.pw_name: f"account {account.pw_name}" for account in pwd.getpwall()
             if account.pw_name.startswith(f"paddock-t-{os.getpid()}-")}
@@ -91,7 +104,7 @@ def _accounts():
 
 class Snapshot:
     def __init__(self, started=(), accounts=True):
-        self._parts = [_processes(set(started)), _mounts(), _cgroups(), _unix_sockets(), _files()]
+        self._parts = [_processes(set(started)), _mounts(), _cgroups(), _unix_sockets(), _files(), _networks()]
         if accounts:
             self._parts.append(_accounts())
 

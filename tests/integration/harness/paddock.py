@@ -102,6 +102,8 @@ class Paddock:
             "stop_patience": "5s",
             **(runtime or {}),
         }
+        self.network = {}  # [network]
+        self.namespace = None  # the host's network namespace that it runs in; None: this one
         self.dashboard = {}  # [dashboard]; with_dashboard() fills it
         self.mail = {}  # [mail]; with_mail() fills it
         self.tenants = {}
@@ -126,7 +128,8 @@ class Paddock:
         tenants = {tenant.name: {"user": tenant.account.pw_name, "home": str(tenant.home), **tenant.options}
                    for tenant in self.tenants.values()}
         self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data"},
-                                      "dashboard": self.dashboard, "mail": self.mail, "plan": self.plans, "tenant": tenants}))
+                                      "dashboard": self.dashboard, "mail": self.mail, "network": self.network,
+                                      "plan": self.plans, "tenant": tenants}))
 
     def with_dashboard(self, **options):
         """Before start(): a dashboard at self.dashboard["listen"], by an account of its own."""
@@ -144,7 +147,7 @@ class Paddock:
     def launch(self):
         """Starts paddockd without waiting for it."""
         with open(self.directory / "paddockd.err", "ab") as errors:
-            command = [machine.BIN / "paddockd", "--config", self.config]
+            command = [*self._elsewhere(), machine.BIN / "paddockd", "--config", self.config]
             environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                            **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
             options = {"stdin": subprocess.DEVNULL, "stdout": errors, "stderr": errors, "cwd": "/",
@@ -262,8 +265,11 @@ class Paddock:
 
     # --- speaking to it
 
+    def _elsewhere(self):
+        return ["nsenter", f"--net=/run/netns/{self.namespace}", "--"] if self.namespace else []
+
     def cli(self, *arguments, check=True, seconds=30):
-        done = subprocess.run([machine.BIN / "paddock", "--config", self.config, *arguments], capture_output=True,
+        done = subprocess.run([*self._elsewhere(), machine.BIN / "paddock", "--config", self.config, *arguments], capture_output=True,
                               text=True, timeout=machine.patience(seconds), stdin=subprocess.DEVNULL)
         if check:
             assert done.returncode == 0, f"paddock {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"

@@ -1,0 +1,140 @@
+"""Two network namespaces: a host for Paddock to run on, and the world that it is connected to.
+
+A socket belongs to the namespace in which it was made, so that servers of either side are threads of the test process
+with a socket from there.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import socket
+import subprocess
+import threading
+
+from . import audit
+
+HOST, WORLD = "198.51.100.2", "198.51.100.1"
+RANGE = "10.213.0.0/16"
+GATEWAY = "10.213.0.1"
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _ip(*arguments):
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+class Side:
+    """The host, or the world."""
+
+    def __init__(self, name):
+        self.name = audit.mark() + name
+        _ip("netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *arguments):
+        return _ip("-n", self.name, *arguments)
+
+    def run(self, *command):
+        return subprocess.run(["nsenter", f"--net=/run/netns/{self.name}", "--", *command], check=True,
+                              capture_output=True, text=True).stdout
+
+    def interfaces(self):
+        return {link["ifname"]: link for link in json.loads(self.ip("-s", "-j", "link"))}
+
+    def call(self, action):
+        """What action() returns, called in there, by a thread that is used for nothing else."""
+        results = []
+
+        def run():
+            with open(f"/run/netns/{self.name}") as file:
+                if _libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
+                    results.append(OSError(ctypes.get_errno(), "setns"))
+                    return
+            try:
+                results.append(action())
+            except OSError as error:
+                results.append(error)
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        if isinstance(results[0], OSError):
+            raise results[0]
+        return results[0]
+
+
+class Server:
+    """Answers each connection with handle(connection, address), each of its own; remembers who came."""
+
+    def __init__(self, side, address, port, handle):
+        self.clients = []
+        self._socket = side.call(lambda: socket.create_server((address, port), backlog=128))
+        self._handle = handle
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            try:
+                connection, (address, _) = self._socket.accept()
+            except OSError:
+                return
+            self.clients.append(address)
+            with connection, contextlib.suppress(OSError):
+                self._handle(connection)
+
+    def close(self):
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join()
+
+
+class Nameserver:
+    """Says that every name is `answer`."""
+
+    def __init__(self, side, address, answer):
+        self.clients = []
+        self._answer = socket.inet_aton(answer)
+        self._socket = side.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        self._socket.bind((address, 53))
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self):
+        while True:
+            query, client = self._socket.recvfrom(4096)
+            if query == b"end":
+                return
+            self.clients.append(client[0])
+            question = query[12:query.index(0, 12) + 5]
+            is_a = question[-4:-2] == b"\0\1"
+            self._socket.sendto(query[:2] + b"\x81\x80\0\1" + (b"\0\1" if is_a else b"\0\0") + bytes(4) + question +
+                                (b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4" + self._answer if is_a else b""), client)
+
+    def close(self):
+        self._socket.sendto(b"end", self._socket.getsockname())
+        self._thread.join()
+        self._socket.close()
+
+
+@contextlib.contextmanager
+def two_sides():
+    """(host, world), joined by a link; the world knows no way back to tenants' addresses."""
+    made = []
+    try:
+        for name in ("host", "world"):
+            made.append(Side(name))
+        host, world = made
+        _ip("link", "add", "uplink", "netns", host.name, "type", "veth", "peer", "name", "downlink", "netns",
+            world.name)
+        for side, interface, address in ((host, "uplink", HOST), (world, "downlink", WORLD)):
+            side.ip("address", "add", f"{address}/24", "dev", interface)
+            side.ip("link", "set", interface, "up")
+        host.ip("route", "add", "default", "via", WORLD)
+        yield host, world
+    finally:
+        for side in made:
+            _ip("netns", "delete", side.name)
+        with contextlib.suppress(OSError):
+            os.rmdir("/run/netns")
