@@ -11,6 +11,8 @@ import pytest
 from harness import machine, network
 from harness.network import GATEWAY, HOST, WORLD, Nameserver, Server, two_sides
 
+# Each takes the better part of a minute there; the first has all of the kernel's part in it.
+in_the_vm_one_is_enough = pytest.mark.no_vm
 PAYLOAD = 3_000_000
 SERVICE, SECRET = 3306, 11211  # on the host's loopback: the first is named in the plan
 # Each of these is a PHP function body.
@@ -75,7 +77,7 @@ def networked(make_paddock, make_apache):
         surroundings = Surroundings(stack)
         paddock = make_paddock(plans=PLANS)
         stack.callback(paddock.close)  # before its host goes; a second time is harmless
-        paddock.namespace = surroundings.host.name
+        paddock.namespace = surroundings.host.path
         paddock.network = {"range": network.RANGE, "resolver": "127.0.0.53"}
         for name, plan in TENANTS.items():
             paddock.add_tenant(name, plan=plan)
@@ -96,6 +98,8 @@ def usage(paddock, tenant):
 
 def test_what_a_tenant_reaches(networked):
     around, connect = networked.around, networked.connect
+    # Names.
+    assert networked.sites["alice"].run("return gethostbyname('any.example.');") == "192.0.2.77"
     # The world, from the host's address.
     assert connect("alice", WORLD, 80) == "the world"
     assert around.servers["web"].clients == [HOST]
@@ -149,6 +153,7 @@ def test_what_a_tenant_reaches(networked):
         assert around.servers[tenant].clients == []
 
 
+@in_the_vm_one_is_enough
 def test_names_resolve(networked):
     site = networked.sites["alice"]
     assert site.run("return [gethostbyname('any.example.'), file_get_contents('/etc/resolv.conf')];") == [
@@ -160,6 +165,7 @@ def test_names_resolve(networked):
     assert "10.213" not in networked.sites["fritz"].run("return (string)@file_get_contents('/etc/resolv.conf');")
 
 
+@in_the_vm_one_is_enough
 def test_bytes_are_counted(networked):
     paddock, world = networked.paddock, networked.around.world
 
@@ -186,6 +192,7 @@ def test_bytes_are_counted(networked):
     assert usage(paddock, "bob")["net_in_bytes"] == 0
 
 
+@in_the_vm_one_is_enough
 def test_new_connections_are_limited(networked):
     code = f"""
         $open = 0;
@@ -201,6 +208,7 @@ def test_new_connections_are_limited(networked):
     assert 3 <= networked.sites["emil"].run(code) < 25
 
 
+@in_the_vm_one_is_enough
 def test_the_rules_come_back_and_change(networked):
     paddock, host = networked.paddock, networked.around.host
     assert networked.connect("alice", WORLD, 25) == REFUSED
@@ -227,6 +235,7 @@ def test_the_rules_come_back_and_change(networked):
     assert paddock.keeper("alice") == keeper
 
 
+@in_the_vm_one_is_enough
 def test_a_dead_supervisor_leaves_its_sandboxes_connected(networked):
     paddock, host = networked.paddock, networked.around.host
     address = networked.address("alice")
@@ -250,6 +259,7 @@ def test_a_dead_supervisor_leaves_its_sandboxes_connected(networked):
     machine.wait_for(lambda: networked.address("alice") == address, 20, "alice is served again")
 
 
+@in_the_vm_one_is_enough
 def test_nothing_is_left(networked):
     paddock, host = networked.paddock, networked.around.host
     networked.address("alice")
@@ -264,6 +274,7 @@ def test_nothing_is_left(networked):
     assert host.run("nft", "list", "tables") == ""
 
 
+@in_the_vm_one_is_enough
 def test_doctor_knows_whether_the_kernel_can(networked):
     findings = json.loads(networked.paddock.cli("doctor", "--json", check=False).stdout)["findings"]
     (found,) = [each for each in findings if each["subject"] == "tenants' networks"]

@@ -88,10 +88,6 @@ def _files():
 def _networks():
     """Interfaces and the table of tenants' networks: where the tests themselves run, Paddock makes none at all."""
     found = {name: f"interface {name}" for _, name in socket.if_nameindex() if name.startswith("paddock-")}
-    namespaces = pathlib.Path("/run/netns")
-    if namespaces.is_dir():
-        found.update({entry.name: f"network namespace {entry.name}" for entry in namespaces.iterdir()
-                      if mark() in entry.name})
     with open("/proc/net/unix") as lines:
         found.update({line: "a lock of tenants' networks" for line in lines if line.rstrip().endswith("@paddock-network")})
     return found

@@ -1,7 +1,7 @@
 """Two network namespaces: a host for Paddock to run on, and the world that it is connected to.
 
 A socket belongs to the namespace in which it was made, so that servers of either side are threads of the test process
-with a socket from there.
+with a socket from there. The namespaces have no name: they go with the descriptors of the test process.
 """
 
 import contextlib
@@ -12,8 +12,6 @@ import socket
 import subprocess
 import threading
 
-from . import audit
-
 HOST, WORLD = "198.51.100.2", "198.51.100.1"
 RANGE = "10.213.0.0/16"
 GATEWAY = "10.213.0.1"
@@ -21,47 +19,60 @@ _CLONE_NEWNET = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def _ip(*arguments):
-    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+def _checked(result):
+    if result != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _in_thread(action):
+    """What action() returns, called by a thread that is used for nothing else: it may change its namespace."""
+    results = []
+
+    def run():
+        try:
+            results.append(action())
+        except OSError as error:
+            results.append(error)
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if isinstance(results[0], OSError):
+        raise results[0]
+    return results[0]
+
+
+def _make_namespace():
+    _checked(_libc.unshare(_CLONE_NEWNET))
+    return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class Side:
     """The host, or the world."""
 
-    def __init__(self, name):
-        self.name = audit.mark() + name
-        _ip("netns", "add", self.name)
+    def __init__(self):
+        self._fd = _in_thread(_make_namespace)
+        self.path = f"/proc/{os.getpid()}/fd/{self._fd}"
         self.ip("link", "set", "lo", "up")
 
     def ip(self, *arguments):
-        return _ip("-n", self.name, *arguments)
+        return self.run("ip", *arguments)
 
     def run(self, *command):
-        return subprocess.run(["nsenter", f"--net=/run/netns/{self.name}", "--", *command], check=True,
-                              capture_output=True, text=True).stdout
+        return subprocess.run(["nsenter", f"--net={self.path}", "--", *command], check=True, capture_output=True,
+                              text=True).stdout
 
     def interfaces(self):
         return {link["ifname"]: link for link in json.loads(self.ip("-s", "-j", "link"))}
 
     def call(self, action):
-        """What action() returns, called in there, by a thread that is used for nothing else."""
-        results = []
-
+        """What action() returns, called in there."""
         def run():
-            with open(f"/run/netns/{self.name}") as file:
-                if _libc.setns(file.fileno(), _CLONE_NEWNET) != 0:
-                    results.append(OSError(ctypes.get_errno(), "setns"))
-                    return
-            try:
-                results.append(action())
-            except OSError as error:
-                results.append(error)
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-        if isinstance(results[0], OSError):
-            raise results[0]
-        return results[0]
+            _checked(_libc.setns(self._fd, _CLONE_NEWNET))
+            return action()
+        return _in_thread(run)
+
+    def close(self):
+        os.close(self._fd)
 
 
 class Server:
@@ -121,20 +132,10 @@ class Nameserver:
 @contextlib.contextmanager
 def two_sides():
     """(host, world), joined by a link; the world knows no way back to tenants' addresses."""
-    made = []
-    try:
-        for name in ("host", "world"):
-            made.append(Side(name))
-        host, world = made
-        _ip("link", "add", "uplink", "netns", host.name, "type", "veth", "peer", "name", "downlink", "netns",
-            world.name)
+    with contextlib.closing(Side()) as host, contextlib.closing(Side()) as world:
+        host.ip("link", "add", "uplink", "type", "veth", "peer", "name", "downlink", "netns", world.path)
         for side, interface, address in ((host, "uplink", HOST), (world, "downlink", WORLD)):
             side.ip("address", "add", f"{address}/24", "dev", interface)
             side.ip("link", "set", interface, "up")
         host.ip("route", "add", "default", "via", WORLD)
         yield host, world
-    finally:
-        for side in made:
-            _ip("netns", "delete", side.name)
-        with contextlib.suppress(OSError):
-            os.rmdir("/run/netns")

@@ -103,7 +103,7 @@ class Paddock:
             **(runtime or {}),
         }
         self.network = {}  # [network]
-        self.namespace = None  # the host's network namespace that it runs in; None: this one
+        self.namespace = None  # the file of the network namespace that it runs in; None: this one
         self.dashboard = {}  # [dashboard]; with_dashboard() fills it
         self.mail = {}  # [mail]; with_mail() fills it
         self.tenants = {}
@@ -266,7 +266,7 @@ class Paddock:
     # --- speaking to it
 
     def _elsewhere(self):
-        return ["nsenter", f"--net=/run/netns/{self.namespace}", "--"] if self.namespace else []
+        return ["nsenter", f"--net={self.namespace}", "--"] if self.namespace else []
 
     def cli(self, *arguments, check=True, seconds=30):
         done = subprocess.run([*self._elsewhere(), machine.BIN / "paddock", "--config", self.config, *arguments], capture_output=True,
