@@ -49,17 +49,17 @@ bool same_file(BorrowedFd one, BorrowedFd other) {
 
 }  // namespace
 
-Admission::Admission(EventLoop &loop, Figures &figures, Refuser &refuser, SlowRequests &slow,
-                     std::uint32_t tenant, std::string name, const TenantSocket &socket)
-    : loop_(loop),
-      figures_(figures),
-      refuser_(refuser),
-      slow_(slow),
+Admission::Admission(const Shared &shared, std::uint32_t tenant, std::string name, const TenantSocket &socket)
+    : loop_(shared.loop),
+      figures_(shared.figures),
+      refuser_(shared.refuser),
+      slow_(shared.slow),
+      unread_(shared.unread),
       tenant_(tenant),
       name_(std::move(name)),
       socket_(socket),
-      leaving_(loop, [this](Packet &packet) { return take_gift(packet) || packet.fds.empty(); }),
-      queue_(loop, figures, tenant,
+      leaving_(loop_, [this](Packet &packet) { return take_gift(packet) || packet.fds.empty(); }),
+      queue_(loop_, figures_, tenant,
              [this](WaitingRequest request) { refuse(std::move(request), terms_.overdue); }) {}
 
 Admission::~Admission() {
@@ -75,6 +75,9 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   sandbox_ = std::make_unique<Sandbox>(std::move(sandbox));
   queue_.set_patience(terms_.queue_time);
   sandbox_->page->body_limit.store(terms_.body_bytes, std::memory_order_relaxed);
+  sandbox_->page->answer_limit.store(terms_.answer_bytes, std::memory_order_relaxed);
+  sandbox_->page->send_time_ms.store(static_cast<std::uint32_t>(terms_.send_time.count()),
+                                     std::memory_order_relaxed);
   if (sandbox_->page->takeover.load(std::memory_order_relaxed) != 0) {
     // A gateway before us had taken over; who waits for its answer, only it knew. An answer too many is read
     // by a worker that then asks again.
@@ -373,8 +376,9 @@ bool Admission::take_message() {
 
 // What a worker gives away, or tells of: also one whose sandbox has no lease any more.
 bool Admission::take_gift(Packet &packet) {
-  if (packet.as<handoff::TooLarge>()) {
-    figures_.refused(tenant_, gateway_link::reason::kBodySize);
+  if (const auto refused = packet.as<handoff::Refused>()) {
+    figures_.refused(tenant_,
+                     refused->unread ? gateway_link::reason::kUnread : gateway_link::reason::kBodySize);
     return true;
   }
   std::vector<UniqueFd> &fds = packet.fds;
@@ -384,8 +388,14 @@ bool Admission::take_gift(Packet &packet) {
                   std::move(part));
     return true;
   }
-  if (packet.as<handoff::Unread>() && fds.size() == 1) {
+  const auto unread = packet.as<handoff::Unread>();
+  if (unread && fds.size() == 1) {
     refuser_.drain(tenant_, name_, std::move(fds[handoff::kConnectionFd]));
+    return true;
+  }
+  if (unread && fds.size() == 2) {
+    unread_.send(tenant_, std::move(fds[handoff::kConnectionFd]), std::move(fds[1]), unread->offset,
+                 unread->request_over);
     return true;
   }
   return false;

@@ -32,6 +32,7 @@
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/tenant_socket.h"
+#include "fcgi_gateway/unread_answers.h"
 #include "protocols/handoff/handoff.h"
 #include "protocols/scoreboard/scoreboard.h"
 
@@ -46,9 +47,19 @@ class Admission {
     std::uint16_t workers = 1;
     std::size_t queue = 0;
     std::chrono::milliseconds queue_time{};
-    std::uint64_t body_bytes = 0;             // of one request; 0: any
+    std::uint64_t body_bytes = 0;    // of one request; 0: any
+    std::uint64_t answer_bytes = 0;  // of one answer, that a worker may put by
+    std::chrono::milliseconds send_time{};
     std::shared_ptr<const Response> full;     // where the queue is full
     std::shared_ptr<const Response> overdue;  // where queue_time is over
+  };
+  // What all tenants use.
+  struct Shared {
+    EventLoop &loop;
+    Figures &figures;
+    Refuser &refuser;
+    SlowRequests &slow;
+    UnreadAnswers &unread;
   };
   // A sandbox that has the lease.
   struct Sandbox {
@@ -57,9 +68,8 @@ class Admission {
     MessageSocket handoff;
   };
 
-  // name is the only one that need not outlive this.
-  Admission(EventLoop &loop, Figures &figures, Refuser &refuser, SlowRequests &slow, std::uint32_t tenant,
-            std::string name, const TenantSocket &socket);
+  // What shared refers to and socket outlive this.
+  Admission(const Shared &shared, std::uint32_t tenant, std::string name, const TenantSocket &socket);
   ~Admission();
   Admission(const Admission &) = delete;
   Admission &operator=(const Admission &) = delete;
@@ -114,6 +124,7 @@ class Admission {
   Figures &figures_;
   Refuser &refuser_;
   SlowRequests &slow_;
+  UnreadAnswers &unread_;
   const std::uint32_t tenant_;
   const std::string name_;
   const TenantSocket &socket_;

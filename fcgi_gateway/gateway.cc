@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "base/log.h"
@@ -21,7 +22,8 @@ Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options)
       reports_(loop_),
       refuser_(loop_, options.refusing, figures_),
       slow_(loop_, figures_, refuser_, std::move(options.spool), options.slow_requests,
-            [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }) {}
+            [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }),
+      unread_(loop_, figures_, refuser_, options.unread_answers) {}
 
 Gateway::~Gateway() {
   for (auto &[number, tenant] : tenants_) leave_mode(number, tenant);
@@ -142,13 +144,19 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
   PADDOCK_TRY(slow.too_large, response(413, gateway_link::reason::kBodySize));
   PADDOCK_TRY(slow.no_space, response(503, gateway_link::reason::kSpoolFull));
   slow_.set_terms(message.tenant, tenant->name, std::move(slow));
+  // Workers, the most that put answers by at once, hold no more together than the gateway does.
+  terms.answer_bytes = message.unread_bytes / std::max<std::uint64_t>(message.workers, 4);
+  terms.send_time = std::chrono::milliseconds(message.send_time_ms);
+  unread_.set_terms(message.tenant, tenant->name,
+                    {message.slow_clients, message.unread_bytes, terms.send_time});
   Admission::Sandbox sandbox;
   PADDOCK_TRY(sandbox.board, scoreboard::MappedBoard::map(fds[gateway_link::kBoard], false));
   PADDOCK_TRY(sandbox.page, handoff::MappedPage::map(fds[gateway_link::kPage], true));
   sandbox.handoff = MessageSocket(std::move(fds[gateway_link::kHandoff]));
   if (!tenant->admission)
-    tenant->admission = std::make_unique<Admission>(loop_, figures_, refuser_, slow_, message.tenant,
-                                                    tenant->name, tenant->socket);
+    tenant->admission =
+        std::make_unique<Admission>(Admission::Shared{loop_, figures_, refuser_, slow_, unread_},
+                                    message.tenant, tenant->name, tenant->socket);
   return tenant->admission->lease(std::move(terms), std::move(sandbox));
 }
 
@@ -189,6 +197,7 @@ Result<void> Gateway::remove(std::uint32_t number) {
   PADDOCK_TRY(Tenant *const tenant, find(number, "RemoveTenant"));
   leave_mode(number, *tenant);
   slow_.drop(number);
+  unread_.drop(number);
   // Its name may have been given to another before it was removed.
   if (const auto named = numbers_.find(tenant->name); named != numbers_.end() && named->second == number)
     numbers_.erase(named);

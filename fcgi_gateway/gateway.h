@@ -18,6 +18,7 @@
 #include "fcgi_gateway/spool.h"
 #include "fcgi_gateway/supervisor_link.h"
 #include "fcgi_gateway/tenant_socket.h"
+#include "fcgi_gateway/unread_answers.h"
 #include "protocols/gateway_link/gateway_link.h"
 
 namespace paddock::fcgi_gateway {
@@ -26,6 +27,7 @@ struct GatewayOptions {
   RefuserLimits refusing;
   std::chrono::milliseconds report_interval{1'000};  // of the figures
   std::size_t slow_requests = 4096;                  // at once, of all tenants
+  std::size_t unread_answers = 4096;                 // the same
   Spool spool;
   UniqueFd reports;  // of what the web server refused itself (refusal_reports.h); may be none
 };
@@ -84,6 +86,7 @@ class Gateway {
   RefusalReports reports_;
   Refuser refuser_;
   SlowRequests slow_;
+  UnreadAnswers unread_;
   std::unordered_map<std::uint32_t, Tenant> tenants_;
   std::unordered_map<std::string, std::uint32_t> numbers_;  // by name
   std::optional<Result<void>> ended_;

@@ -46,6 +46,8 @@ Result<void> serve(const Options &options) {
   setup.refusing.connections =
       std::min(setup.refusing.connections, std::max<std::size_t>(descriptors / 4, 16));
   setup.slow_requests = std::min(setup.slow_requests, std::max<std::size_t>(descriptors / 8, 16));
+  // Two descriptors each.
+  setup.unread_answers = std::min(setup.unread_answers, std::max<std::size_t>(descriptors / 16, 16));
   if (options.spool_fd >= 0) {
     if (::fcntl(options.spool_fd, F_SETFD, FD_CLOEXEC) != 0)
       return errno_error("use descriptor " + std::to_string(options.spool_fd) + " as the spool");

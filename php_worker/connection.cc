@@ -23,6 +23,9 @@ constexpr std::size_t kRecordsPerSend = 16;
 // What must always fit behind the buffered output, so that a small answer is one send.
 constexpr std::size_t kTailSize = fastcgi::kFiguresSize + fastcgi::kEndRequestSize;
 
+// Bytes that flow earn a peer a little more time (kMomentEarned).
+constexpr std::int64_t kEarningSize = 64 * 1024;
+
 // Waits for `events` until the deadline; false: it has passed.
 bool wait_for(int fd, short events, std::chrono::steady_clock::time_point deadline) {
   for (;;) {
@@ -47,7 +50,8 @@ void Connection::adopt(int fd) {
   body_ = {};
   assembler_.reset();
   whole_ = false;
-  moment_left_ = kMoment;
+  moment_left_ = write_left_ = kMoment;
+  outbox_.reset();
   output_size_ = 0;
   record_open_ = false;
   finished_ = false;
@@ -64,23 +68,23 @@ void Connection::adopt(int fd, std::string_view received, std::vector<UniqueFd> 
   whole_ = true;
 }
 
-// Whether something has come, or the peer has gone, before the moment is over.
-bool Connection::wait_a_moment() {
+// Whether there is such an event, or the peer has gone, before the moment is over.
+bool Connection::wait_a_moment(short events, std::chrono::microseconds &left) {
   bool alone = true;
   for (;;) {
     const Clock::time_point before = Clock::now();
-    if (before - left_at_ < kSwarm) moment_left_ = std::min(moment_left_, kSwarmMoment);
-    pollfd entries[2] = {{fd_, POLLIN, 0}, {relief_->others().get(), POLLIN, 0}};
-    const timespec patience{0, std::chrono::nanoseconds(moment_left_).count()};
+    if (before - left_at_ < kSwarm) left = std::min(left, kSwarmMoment);
+    pollfd entries[2] = {{fd_, events, 0}, {relief_->others().get(), POLLIN, 0}};
+    const timespec patience{0, std::chrono::nanoseconds(left).count()};
     const int ready = ::ppoll(entries, alone ? 2 : 1, &patience, nullptr);
-    moment_left_ -= std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - before);
-    moment_left_ = std::max(moment_left_, std::chrono::microseconds::zero());
+    left -= std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - before);
+    left = std::max(left, std::chrono::microseconds::zero());
     if (ready < 0 && errno != EINTR) return true;  // the next read reports it
     if (entries[0].revents != 0 && ready > 0) return true;
-    if (ready == 0 || moment_left_ == std::chrono::microseconds::zero()) return false;
+    if (ready == 0 || left == std::chrono::microseconds::zero()) return false;
     if (ready > 0) {
       alone = false;
-      moment_left_ = std::min(moment_left_, kShortMoment);
+      left = std::min(left, kShortMoment);
     }
   }
 }
@@ -160,7 +164,7 @@ Connection::Arrival Connection::read_request() {
           case Kept::kBytes:
             break;
           case Kept::kNothing:
-            if (wait_a_moment()) break;
+            if (wait_a_moment(POLLIN, moment_left_)) break;
             if (leave()) return Arrival::kLeft;
             inbox_.rewind_to(inbox_.kept());
             return read_patiently();
@@ -204,7 +208,7 @@ Connection::Arrival Connection::collect_body(std::int64_t length) {
             }
             break;
           case Kept::kNothing:
-            if (wait_a_moment()) break;
+            if (wait_a_moment(POLLIN, moment_left_)) break;
             if (leave()) return Arrival::kLeft;
             whole = true;  // PHP waits for the rest
             break;
@@ -359,18 +363,28 @@ bool Connection::write(const char *data, std::size_t size) {
 bool Connection::send_pieces(iovec *pieces, std::size_t count) {
   if (gone_ || fd_ < 0) return false;
   sent_ = true;
-  while (count > 0) {
+  if (!outbox_.empty() && !outbox_.send_to(fd_)) {
+    gone_ = true;
+    return false;
+  }
+  while (count > 0 && outbox_.empty()) {
     msghdr message{};
     message.msg_iov = pieces;
     message.msg_iovlen = count;
     const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (sent < 0) {
       if (errno == EINTR) continue;
+      if (errno == EAGAIN && relief_ != nullptr) {
+        if (wait_a_moment(POLLOUT, write_left_)) continue;
+        break;
+      }
       if (errno == EAGAIN && wait_for(fd_, POLLOUT, Clock::now() + kWritePatience)) continue;
       gone_ = true;
       return false;
     }
     auto left = static_cast<std::size_t>(sent);
+    write_left_ = std::min<std::chrono::microseconds>(
+        write_left_ + kMomentEarned * static_cast<std::int64_t>(left) / kEarningSize, kLongestMoment);
     while (count > 0 && left >= pieces->iov_len) {
       left -= pieces->iov_len;
       ++pieces;
@@ -381,7 +395,64 @@ bool Connection::send_pieces(iovec *pieces, std::size_t count) {
       pieces->iov_len -= left;
     }
   }
+  return count == 0 || put_by(pieces, count);
+}
+
+bool Connection::put_by(const iovec *pieces, std::size_t count) {
+  std::uint64_t size = 0;
+  for (std::size_t i = 0; i < count; ++i) size += pieces[i].iov_len;
+  // One piece always may: it is in this process's memory already.
+  while (!outbox_.empty() && outbox_.pending() + size > relief_->answer_limit())
+    if (!make_room()) {
+      gone_ = true;
+      return false;
+    }
+  gone_ = !outbox_.append(pieces, count);
+  return !gone_;
+}
+
+// Until the peer has taken a good part of what is put by. False: it does not, or has gone.
+bool Connection::make_room() {
+  constexpr auto kLook = std::chrono::milliseconds(100);
+  const Clock::time_point begin = Clock::now();
+  const std::uint64_t before = outbox_.pending();
+  for (;;) {
+    wait_for(fd_, POLLOUT, Clock::now() + kLook);
+    if (!outbox_.send_to(fd_)) return false;
+    if (outbox_.empty() || before - outbox_.pending() >= kLeastTaken) return true;
+    const auto patience =
+        relief_->crowded() ? std::min(kCrowdedPatience, relief_->send_time()) : relief_->send_time();
+    if (Clock::now() - begin < patience) continue;
+    relief_->count_cut();
+    return false;
+  }
+}
+
+// Whether the peer has ended its request, as far as can be seen without waiting.
+bool Connection::request_over() {
+  constexpr int kMostReads = 16;
+  for (int reads = 0; !assembler_.stdin_ended();) {
+    const Event event = assembler_.next(rest_);
+    if (event == Event::kError || event == Event::kAbort) return false;
+    if (event == Event::kNeedMore && (++reads > kMostReads || try_receive() != Received::kBytes))
+      return false;
+  }
   return true;
+}
+
+void Connection::give_rest_away() {
+  if (!outbox_.send_to(fd_)) gone_ = true;
+  if (gone_ || outbox_.empty()) return;
+  left_at_ = Clock::now();
+  if (const BorrowedFd file = outbox_.seal();
+      file.valid() && relief_->take_unread(BorrowedFd(fd_), file, outbox_.offset(), request_over())) {
+    ::close(fd_);
+    fd_ = -1;
+    outbox_.reset();
+    return;
+  }
+  while (!gone_ && !outbox_.empty())
+    gone_ = !wait_for(fd_, POLLOUT, Clock::now() + kWritePatience) || !outbox_.send_to(fd_);
 }
 
 bool Connection::send_buffered() {
@@ -436,14 +507,18 @@ void Connection::finish(const fastcgi::Figures *figures) {
   output_size_ += end.size();
   iovec piece{output_.get(), output_size_};
   output_size_ = 0;
-  send_pieces(&piece, 1);
+  // A script that goes on after its answer may still read its request's body, which comes by this connection.
+  if (send_pieces(&piece, 1) && !outbox_.empty() &&
+      (body_complete() || fastcgi::announced_body(assembler_.params()) == 0))
+    give_rest_away();
 }
 
 void Connection::close() {
-  if (fd_ < 0) return;
-  if (finished_ && !peer_gone() && problem_.empty()) linger();
+  if (fd_ >= 0 && finished_ && !gone_ && !outbox_.empty()) give_rest_away();
+  if (fd_ >= 0 && finished_ && !peer_gone() && problem_.empty()) linger();
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
+  outbox_.reset();
   inbox_.reset();
   rest_ = {};
   body_ = {};
@@ -458,8 +533,8 @@ void Connection::linger() {
     if (event == Event::kNeedMore) {
       Received how = try_receive();
       if (how == Received::kTimeout && relief_ != nullptr) {
-        if (wait_a_moment()) continue;
-        if (relief_->take_unread(BorrowedFd(fd_), BorrowedFd(), 0)) return;
+        if (wait_a_moment(POLLIN, moment_left_)) continue;
+        if (relief_->take_unread(BorrowedFd(fd_), BorrowedFd(), 0, false)) return;
       }
       if (how == Received::kTimeout) how = receive(deadline);
       if (how != Received::kBytes) return;

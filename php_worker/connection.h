@@ -6,7 +6,8 @@
 // leaves that to the application): a kept and idle connection would pin a worker.
 //
 // With a Relief, no peer makes a worker wait for longer than a moment: a request is collected before PHP
-// runs, and a connection that falls silent meanwhile is given away. Without one it waits as patience.h has
+// runs, and a connection that falls silent meanwhile is given away; an answer that is not taken is put by
+// while PHP goes on, and what is left of it in the end is given away. Without one it waits as patience.h has
 // it.
 //
 // No destructor needs to run while a request is served: PHP may longjmp(3) over callers of everything here.
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "php_worker/inbox.h"
+#include "php_worker/outbox.h"
 #include "php_worker/relief.h"
 #include "protocols/fastcgi/figures.h"
 #include "protocols/fastcgi/request_assembler.h"
@@ -88,12 +90,16 @@ class Connection {
   bool leave();
   Arrival broken(std::string_view what);
   bool answer_assembler();
-  bool wait_a_moment();
+  bool wait_a_moment(short events, std::chrono::microseconds &left);
   Received try_receive();
   Received receive(Clock::time_point deadline);
   void open_record();
   void close_record();
   bool send_pieces(iovec *pieces, std::size_t count);
+  bool put_by(const iovec *pieces, std::size_t count);
+  bool make_room();
+  void give_rest_away();
+  bool request_over();
   bool send_buffered();
   void look_for_abort();
   void linger();
@@ -113,6 +119,8 @@ class Connection {
   std::size_t output_size_ = 0;
   std::size_t record_at_ = 0;  // where the open STDOUT record's header is, while record_open_
   bool record_open_ = false;
+  Outbox outbox_;  // not empty: what is sent goes behind
+  std::chrono::microseconds write_left_{};
 
   bool finished_ = false;
   bool gone_ = false;

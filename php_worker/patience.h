@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace paddock::php_worker {
 
@@ -16,6 +17,12 @@ inline constexpr std::chrono::microseconds kShortMoment{1'000};
 // … and hardly any when one was given away so short a time ago: they come in swarms.
 inline constexpr std::chrono::microseconds kSwarmMoment{250};
 inline constexpr std::chrono::milliseconds kSwarm{50};
+
+// For a peer to take its answer, as kMoment; what takes longer is put by, and given away at its end.
+// A peer for whom so much is put by that no more may be has to take this much
+inline constexpr std::uint64_t kLeastTaken = std::uint64_t{64} * 1024;
+// in this time while others wait for a worker (else in the plan's send_time), or its answer is cut off.
+inline constexpr std::chrono::milliseconds kCrowdedPatience{1'000};
 
 // The rest is without a relief, or where it fails.
 //

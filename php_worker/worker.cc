@@ -15,6 +15,7 @@
 #include "base/monotonic.h"
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
+#include "php_worker/patience.h"
 #include "php_worker/relief.h"
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
@@ -209,18 +210,19 @@ class Worker final : private Relief {
   unsigned refuse_too_large() {
     const unsigned status = answer_too_large(connection_);
     // Only counted there: where the socket is full, it is not.
-    [[maybe_unused]] const auto told = handoff_.send(handoff::TooLarge{});
+    [[maybe_unused]] const auto told = handoff_.send(handoff::Refused{false});
     return status;
   }
+  void count_cut() override { [[maybe_unused]] const auto told = handoff_.send(handoff::Refused{true}); }
 
   bool take_slow(BorrowedFd connection, std::string_view received, BorrowedFd file) override {
     const std::array fds{connection, file};
     return tell_gateway(handoff::Slow{std::string(received)}, std::span(fds).first(file.valid() ? 2 : 1));
   }
 
-  bool take_unread(BorrowedFd connection, BorrowedFd file, std::uint64_t offset) override {
+  bool take_unread(BorrowedFd connection, BorrowedFd file, std::uint64_t offset, bool request_over) override {
     const std::array fds{connection, file};
-    return tell_gateway(handoff::Unread{offset}, std::span(fds).first(file.valid() ? 2 : 1));
+    return tell_gateway(handoff::Unread{offset, request_over}, std::span(fds).first(file.valid() ? 2 : 1));
   }
 
   // A handful of long messages fill the socket: the gateway reads them in no time.
@@ -237,8 +239,20 @@ class Worker final : private Relief {
   }
 
   [[nodiscard]] BorrowedFd others() const override { return context_.listen; }
+  [[nodiscard]] bool crowded() const override {
+    pollfd entry{context_.listen.get(), POLLIN, 0};
+    return context_.page->takeover.load(std::memory_order_relaxed) != 0 || ::poll(&entry, 1, 0) > 0;
+  }
   [[nodiscard]] std::uint64_t body_limit() const override {
     return context_.page->body_limit.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t answer_limit() const override {
+    return context_.page->answer_limit.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::chrono::milliseconds send_time() const override {
+    // 0: there is no gateway that would have written it.
+    const std::uint32_t time = context_.page->send_time_ms.load(std::memory_order_relaxed);
+    return time == 0 ? kWritePatience : std::chrono::milliseconds(time);
   }
 
   void begin(std::uint64_t now) {

@@ -138,6 +138,8 @@ struct Plan {
   std::chrono::milliseconds receive_time{60'000};  // for a request to come; each 500 bytes earn a second
   std::uint64_t body_bytes = 1ULL << 30;           // of one request; 0: any
   std::uint64_t spool_bytes = 2ULL << 30;          // on disk, of all slow requests at once
+  std::chrono::milliseconds send_time{60'000};     // in which a client has to take a part of its answer
+  std::uint64_t unread_bytes = 64ULL << 20;        // in memory, of all answers that wait for their clients
   std::chrono::milliseconds deadline{300'000};     // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   std::string seccomp = "default";  // the name of a profile

@@ -183,6 +183,8 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
     plan.receive_time = *time;
   narrow(section.bytes("body", 0, kMostBytes), plan.body_bytes);
   narrow(section.bytes("spool", 0, kMostBytes), plan.spool_bytes);
+  if (const auto time = section.duration("send_time", milliseconds(1), hours(1))) plan.send_time = *time;
+  narrow(section.bytes("unread", 0, kMostBytes), plan.unread_bytes);
   if (const auto deadline = section.duration("deadline", milliseconds(0), hours(24)))
     plan.deadline = *deadline;
   narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);

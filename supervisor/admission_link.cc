@@ -42,6 +42,11 @@ gateway_link::Lease lease_message(std::uint32_t tenant, const policies::Plan &pl
   lease.receive_time_ms = static_cast<std::uint32_t>(plan.receive_time.count());
   lease.body_bytes = plan.body_bytes;
   lease.spool_bytes = plan.spool_bytes;
+  lease.send_time_ms = static_cast<std::uint32_t>(plan.send_time.count());
+  lease.unread_bytes = plan.unread_bytes;
+  // They are charged to the tenant: its scripts want some memory too.
+  if (plan.limits.memory_max)
+    lease.unread_bytes = std::min<std::uint64_t>(lease.unread_bytes, *plan.limits.memory_max / 4);
   lease.tell_reason = runtime.reason_header;
   lease.page = runtime.refusal_page;
   return lease;

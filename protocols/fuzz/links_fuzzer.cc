@@ -38,7 +38,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
             paddock::gateway_link::EndLease>(packet);
   check_all<paddock::handoff::Ready, paddock::handoff::Connection, paddock::handoff::Resume,
             paddock::handoff::Full, paddock::handoff::Slow, paddock::handoff::Unread,
-            paddock::handoff::TooLarge>(packet);
+            paddock::handoff::Refused>(packet);
   check_all<paddock::keeper_link::Drain, paddock::keeper_link::SetLimits, paddock::keeper_link::Ready,
             paddock::keeper_link::Failed, paddock::keeper_link::Idle, paddock::keeper_link::WorkerDied>(
       packet);

@@ -27,6 +27,7 @@ inline constexpr const char *kSlowClients = "slow-clients";  // more than the pl
 inline constexpr const char *kReceiveTime = "receive-time";  // it did not come in time
 inline constexpr const char *kBodySize = "body-size";        // its body is too long
 inline constexpr const char *kSpoolFull = "spool-full";      // no room for its body
+inline constexpr const char *kUnread = "unread";             // its answer was not read, and has been cut off
 }  // namespace reason
 
 enum class Mode : std::uint8_t { kWatch = 1, kLeased = 2, kRefuse = 3 };
@@ -113,6 +114,8 @@ struct Lease {
   std::uint32_t receive_time_ms = 0;  // how long a request may take to come, see fcgi_gateway/slow_requests.h
   std::uint64_t body_bytes = 0;       // of one request; 0: any
   std::uint64_t spool_bytes = 0;      // of all of the tenant's slow requests in the gateway
+  std::uint32_t send_time_ms = 0;     // in which a client has to take a part of its answer
+  std::uint64_t unread_bytes = 0;     // of all answers that the gateway holds for clients to take
   bool tell_reason = true;            // as in Refusal
   std::string page;                   // as in Refusal
 
@@ -127,6 +130,8 @@ struct Lease {
     io(receive_time_ms);
     io(body_bytes);
     io(spool_bytes);
+    io(send_time_ms);
+    io(unread_bytes);
     io(tell_reason);
     io(page);
   }

@@ -29,8 +29,9 @@ struct Page {
   std::atomic<std::uint32_t> alarm;
   // Changes after each Connection that was sent: who finds the socket empty afterwards has seen them all.
   std::atomic<std::uint32_t> handed;
-  std::atomic<std::uint32_t> reserved;
-  std::atomic<std::uint64_t> body_limit;  // bytes of one request's body; 0: none
+  std::atomic<std::uint32_t> send_time_ms;  // in which a client has to take a part of its answer
+  std::atomic<std::uint64_t> body_limit;    // bytes of one request's body; 0: none
+  std::atomic<std::uint64_t> answer_limit;  // bytes of one answer that may wait for its client
 };
 
 // What a message carries of a request that was received already, at most. Fits wire::kMaxMessage with room.
@@ -101,19 +102,25 @@ struct Slow {
 struct Unread {
   static constexpr std::uint8_t kType = 4;
   std::uint64_t offset = 0;
+  bool request_over = false;  // nothing of the request is on the wire: close once all is sent
 
   template <typename Io>
   void fields(Io &io) {
     io(offset);
+    io(request_over);
   }
 };
 
-// Worker to gateway: a request was refused since its body is longer than Page::body_limit, for the figures.
-struct TooLarge {
+// Worker to gateway, for the figures: a request was refused since its body is longer than Page::body_limit,
+// or an answer cut off since its client did not take it.
+struct Refused {
   static constexpr std::uint8_t kType = 5;
+  bool unread = false;  // the latter
 
   template <typename Io>
-  void fields(Io &) {}
+  void fields(Io &io) {
+    io(unread);
+  }
 };
 
 // Gateway to worker: an accepted connection. With what was received already: then the request is whole.

@@ -2,7 +2,10 @@
 
 import contextlib
 import hashlib
+import os
+import pathlib
 import random
+import socket
 import time
 
 import pytest
@@ -233,3 +236,80 @@ def test_reasons_can_be_kept_back(slow):
         target.paddock.cli("reload")
         kept_back = refusal()
     assert b"Status: 503" in kept_back and b"slow-clients" not in kept_back
+
+
+def half_taken(connection):
+    """Waits until the answer has begun, and takes nothing of it."""
+    assert connection.socket.recv(1, socket.MSG_PEEK)
+
+
+def test_clients_that_do_not_read_hold_nobody_up(slow):
+    target = slow()
+    size = 900_000
+    data = target.run(f"header('X-Large: 1'); echo str_repeat('0123456789', {size // 10});")
+    with contextlib.ExitStack() as stack:
+        stalled = [stack.enter_context(target.connect()) for _ in range(50)]
+        for connection in stalled:
+            connection.send(data)
+        begun = time.monotonic()
+        for _ in range(20):
+            target.hello("alice", 30)
+            target.hello("bob")
+        assert time.monotonic() - begun < machine.patience(10)
+        for connection in stalled:
+            half_taken(connection)
+        machine.wait_for(lambda: target.paddock.tenant_status("alice")["unread"] == 50, 20, "they are seen")
+        # Whoever reads on gets everything.
+        for connection in stalled[:10]:
+            answer = connection.receive()
+            assert answer.ended == (0, fastcgi.REQUEST_COMPLETE)
+            assert answer.body.startswith(b"0123456789" * (size // 10))
+    machine.wait_for(lambda: target.paddock.tenant_status("alice")["unread"] == 0, 20, "they are gone")
+    assert target.refused_for() == {}
+
+
+def test_an_answer_that_nobody_takes_is_cut_off(slow):
+    target = slow(send_time="500ms")
+    with target.connect() as connection:
+        connection.send(target.run("echo str_repeat('x', 900000);"))
+        half_taken(connection)
+        machine.wait_for(lambda: target.refused_for() == {"unread": 1}, 20, "it is cut off and counted")
+        answer = connection.receive()
+        assert not answer.timed_out and answer.ended is None and len(answer.stdout) < 900_000
+
+
+def test_an_answer_without_end_costs_no_memory(slow):
+    """Clients that stop in the middle of a gigabyte: no more than the plan says is put by for them, then they are cut."""
+    target = slow(send_time="2s", unread="8MiB")
+    data = target.run("for ($i = 0; $i < 1024; $i++) { echo str_repeat('x', 1 << 20); flush(); }")
+
+    def put_by():
+        """The bytes that wait in memory, in the largest of the workers."""
+        sizes = [0]
+        for pid in target.paddock.workers("alice"):
+            for file in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    if "paddock-answer" in os.readlink(file):
+                        sizes.append(file.stat().st_blocks * 512)
+        return max(sizes)
+
+    with contextlib.ExitStack() as stack:
+        stalled = [stack.enter_context(target.connect()) for _ in range(2 * WORKERS)]
+        for connection in stalled:
+            connection.send(data)
+        most = 0
+
+        def all_cut():
+            nonlocal most
+            most = max(most, put_by())
+            return target.refused_for().get("unread") == len(stalled)
+        machine.wait_for(all_cut, 60, "all of them are cut off")
+        target.hello("alice")
+        # A quarter of the plan's, and the piece that had been begun.
+        assert 0 < most < (4 << 20)
+    # Somebody who takes it gets it all.
+    with target.connect() as connection:
+        connection.send(target.run("for ($i = 0; $i < 64; $i++) echo str_repeat('x', 1 << 20);"))
+        time.sleep(machine.patience(0.3))
+        answer = connection.receive()
+        assert answer.ended == (0, fastcgi.REQUEST_COMPLETE) and answer.body.startswith(b"x" * (64 << 20))
