@@ -175,9 +175,9 @@ def test_sorting_filtering_and_help(top):
     view.press("N")
     view.until(r"^TENANTv")
     view.press("/bo")
-    text = view.until(r"^filter: bo")
+    view.until(r"^filter: bo")
     view.press("\r")
-    assert not re.search(r"^alice ", view.until(r"^bob "), re.MULTILINE), text
+    view.until(r"(?s)\A(?!.*^alice ).*^bob ")  # what is read may be half of a picture
     view.press("\x1b")
     view.until(r"^alice ")
     view.press("?")
