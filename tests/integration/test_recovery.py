@@ -148,7 +148,7 @@ def test_a_request_that_comes_while_there_is_no_gateway_waits_for_it(own_host):
 
 
 def test_a_killed_zygote_is_replaced_while_sandboxes_serve(own_host):
-    host = own_host()
+    host = own_host(plan={"workers": 1})  # on a slow machine a second one may seem to be needed
     worker = host.alice.run(PID)
     zygote = host.paddock.zygote()
     process.kill(zygote)
