@@ -250,6 +250,8 @@ void Run::kill() {
 }
 
 void Run::set_limits(const keeper_link::SetLimits &limits) {
+  // Never less than there were: those that are too many end with their requests.
+  workers_max_ = std::max(workers_max_, std::min<std::uint32_t>(limits.workers_max, scoreboard::kMaxWorkers));
   if (link_) link_->send(limits);
 }
 

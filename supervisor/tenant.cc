@@ -443,8 +443,16 @@ void Tenant::watch_throttle_end() {
 Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config, bool refusals_differ) {
   const auto &settings = config->tenants.at(settings_->name);
   const auto &plan = config->plan_of(settings);
-  const bool same_sandbox = wire::encode(Run::spawn_message(*settings_, *plan_)) ==
-                            wire::encode(Run::spawn_message(settings, plan));
+  zygote_link::Spawn before = Run::spawn_message(*settings_, *plan_);
+  const zygote_link::Spawn after = Run::spawn_message(settings, plan);
+  // These a keeper changes while it serves; the rest takes another sandbox.
+  const keeper_link::SetLimits pool{after.workers_max, after.idle_ms, after.requests_per_worker};
+  const bool same_pool = before.workers_max == after.workers_max && before.idle_ms == after.idle_ms &&
+                         before.requests_per_worker == after.requests_per_worker;
+  before.workers_max = after.workers_max;
+  before.idle_ms = after.idle_ms;
+  before.requests_per_worker = after.requests_per_worker;
+  const bool same_sandbox = wire::encode(before) == wire::encode(after);
   const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime)) ==
                           wire::encode(lease_message(number_, plan, services_.runtime));
   const policies::Plan &limiting = plan_in_force(*config, plan);
@@ -463,8 +471,12 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
     if (!same_lease || refusals_differ) lease_to_run();
   }
   if (services_.mail != nullptr) services_.mail->change(number_, plan_->mail);
-  if (run_ && !same_sandbox) stop();
-  return !same_sandbox || !same_limits || !same_lease;
+  if (run_ && !same_sandbox) {
+    stop();
+  } else if (run_ && !same_pool) {
+    run_->set_limits(pool);
+  }
+  return !same_sandbox || !same_pool || !same_limits || !same_lease;
 }
 
 void Tenant::left_over_gone() {

@@ -205,6 +205,30 @@ def test_stops_at_any_moment_lose_nothing(host):
     assert len(outcomes) > 3 and set(outcomes) == {200}
 
 
+def test_the_number_of_workers_changes_while_they_serve(own_host):
+    host = own_host(plan={"workers": 1})
+    home = host.paddock.tenants["alice"].home
+    script = "touch('{0}'); while (!file_exists('{1}')) {{ usleep(5000); clearstatcache(); }} return 'done';"
+
+    def set_workers(number):
+        host.paddock.plans["default"]["workers"] = number
+        host.paddock.write_config()
+        assert "changed: alice bob" in host.paddock.cli("reload").stdout
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        first = pool.submit(host.alice.run, script.format(home / "first", home / "go"))
+        machine.wait_for((home / "first").exists, 10)
+        keeper = host.paddock.keeper("alice")
+        set_workers(3)
+        others = [pool.submit(host.alice.run, script.format(home / name, home / "go")) for name in ("second", "third")]
+        machine.wait_for(lambda: (home / "second").exists() and (home / "third").exists(), 20, "three run at once")
+        set_workers(1)
+        (home / "go").touch()
+        assert [one.result() for one in (first, *others)] == ["done"] * 3
+    machine.wait_for(lambda: len(host.paddock.workers("alice")) == 1, 10, "two have ended")
+    assert host.alice.get("/hello.php").ok() and host.paddock.keeper("alice") == keeper
+
+
 def test_forked_children_end_with_the_sandbox(host):
     host.alice.run("exec('setsid sleep 1000 > /dev/null 2>&1 &'); return 1;")
     machine.wait_for(lambda: any("sleep" in process.title(pid) for pid in host.paddock.sandbox("alice")), 5)
