@@ -32,6 +32,9 @@ class PaddockPool:
     def config(self):
         return self.paddock.config.read_text()
 
+    def parent(self):
+        return self.paddock.keeper(TENANT)
+
     def workers(self):
         return self.paddock.workers(TENANT)
 
@@ -94,6 +97,9 @@ class FpmPool:
     def config(self):
         return self.file.read_text()
 
+    def parent(self):
+        return self.master.pid
+
     def workers(self):
         return process.children_of(self.master.pid)
 
@@ -137,6 +143,9 @@ class ServePool:
                  "--ini-dir", PHP_INI_DIR], stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 user=self.account.pw_uid, group=self.account.pw_gid, extra_groups=[])
         machine.wait_for(self.socket.exists, seconds, f"paddock-php serve listens ({self.directory}/serve.out)")
+
+    def parent(self):
+        return self.keeper.pid
 
     def workers(self):
         return process.children_of(self.keeper.pid)

@@ -6,6 +6,7 @@ import re
 import signal
 import statistics
 import subprocess
+import threading
 import time
 
 from harness import fastcgi, machine, process
@@ -68,14 +69,39 @@ class CpuMeter:
         return (self._ticks() - self.before) * TICK_US / requests
 
 
+class WorkersCpuMeter(CpuMeter):
+    """That of a pool's workers, which come and go: of those that live, and of those that their parent has reaped."""
+
+    def __init__(self, pool):
+        self.parent = pool.parent()
+        super().__init__(())
+
+    def _ticks(self):
+        fields = process.stat_fields(self.parent)
+        living = [process.stat_fields(pid) for pid in process.children_of(self.parent)]
+        return int(fields[13]) + int(fields[14]) + sum(int(of[11]) + int(of[12]) for of in living if of)
+
+
+def start_workers(pool, number):
+    """As many requests at once as there may be workers, each of which takes a while."""
+    def busy():
+        fastcgi.fetch(pool.socket, pool.docroot / "run.php", method="POST", body=b"usleep(200000); return 1;")
+
+    def all_run():
+        threads = [threading.Thread(target=busy) for _ in range(number)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return len(pool.workers()) >= number
+
+    machine.wait_for(all_run, 20, f"{pool.name} runs {number} workers")
+
+
 def warm_up(pool, workers):
-    """Until every worker has started: Paddock adds them as they are needed."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        socket_load(pool, connections=4 * workers, seconds=0.5)
-        if len(pool.workers()) >= workers:
-            return
-    raise RuntimeError(f"{pool.name} runs {len(pool.workers())} workers under load, not {workers}")
+    """Until every worker has started, as they do when they are needed, and has served."""
+    start_workers(pool, workers)
+    socket_load(pool, connections=4 * workers, seconds=0.5)
 
 
 def first_byte_on_socket(pool):

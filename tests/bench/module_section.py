@@ -4,33 +4,16 @@ import asyncio
 import contextlib
 import resource
 import socket
-import threading
 
 import contenders
 import measurements as measure
-from harness import fastcgi, machine, process
+from harness import machine, process
 from harness.apache import HANDLER, MODULE_HANDLER, Apache
 from harness.paddock import SITE, Paddock
 from harness.responder import Responder, socket_path
 
 SLOW = 5000  # requests in flight
 SETTINGS = "AsyncRequestWorkerFactor 300\n"
-
-
-def start_workers(pool, number):
-    """As many requests at once as there may be workers, each of which takes a while."""
-    def busy():
-        fastcgi.fetch(pool.socket, pool.docroot / "run.php", method="POST", body=b"usleep(200000); return 1;")
-
-    def all_run():
-        threads = [threading.Thread(target=busy) for _ in range(number)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return len(pool.workers()) >= number
-
-    machine.wait_for(all_run, 20, f"{pool.name} runs {number} workers")
 
 
 def hello_world(bench, workers, connections):
@@ -52,7 +35,7 @@ def hello_world(bench, workers, connections):
         stack.callback(apache.stop)
         apache.start()
         for pool in pools:
-            start_workers(pool, workers)
+            measure.start_workers(pool, workers)
         servers = [apache.process.pid, *process.descendants(apache.process.pid)]
         results = {name: [] for name in ways}
         for number in range(bench.options.rounds):
