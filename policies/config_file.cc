@@ -166,9 +166,8 @@ class Loader {
   static void reject_unknown(Section &top, const File &file) {
     for (const auto &entry : file.root) {
       static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
-      static const std::set<std::string_view> kReported = {"plan",    "tenant", "rule",      "include",
-                                                           "runtime", "apache", "dashboard", "mail",
-                                                           "notify",  "network"};
+      static const std::set<std::string_view> kReported = {
+          "plan", "tenant", "rule", "include", "runtime", "apache", "dashboard", "mail", "notify", "network"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
       top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);

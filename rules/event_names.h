@@ -8,9 +8,9 @@
 namespace paddock::rules {
 
 inline constexpr std::array<std::string_view, 24> kEventNames = {
-    "start",        "stop",     "crash",      "oom-kill",        "limit-cpu",  "limit-memory",
-    "limit-pids",   "limit-io", "queue-full", "deadline",        "block",      "unblock",
-    "kill",         "freeze",   "thaw",       "throttle",        "unthrottle", "login",
-    "login-failed", "mail-refused", "link",     "rule-fired", "corrupt-history", "events-lost"};
+    "start",        "stop",         "crash",      "oom-kill",   "limit-cpu",       "limit-memory",
+    "limit-pids",   "limit-io",     "queue-full", "deadline",   "block",           "unblock",
+    "kill",         "freeze",       "thaw",       "throttle",   "unthrottle",      "login",
+    "login-failed", "mail-refused", "link",       "rule-fired", "corrupt-history", "events-lost"};
 
 }  // namespace paddock::rules
