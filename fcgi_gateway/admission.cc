@@ -258,11 +258,7 @@ void Admission::add(WaitingRequest request) {
   if (state_ == State::kTaken || state_ == State::kReturning) return hand_out();
   // Workers accept: a free one is handed this, and no more than there are free ones.
   hand_to_idle();
-  if (queue_.empty()) return;
-  // All are busy: whoever ends next asks for this one, and the socket stays the workers'. Only if none ends is
-  // it taken over (kReturnPatience).
-  sandbox_->page->takeover.store(1, std::memory_order_release);
-  begin_return();
+  if (!queue_.empty()) take_over();
 }
 
 bool Admission::send_to_worker(const WaitingRequest &request) {
