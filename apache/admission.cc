@@ -134,10 +134,11 @@ void Place::note_suspended(bool suspended) {
   }
 }
 
-void Place::note_refused(const sockaddr_un &gateway, std::string_view tenant, std::uint8_t reason) {
+void Place::note_refused(const sockaddr_un &gateway, std::string_view tenant,
+                         gateway_link::WebServerReason reason) {
   if (slot_ == nullptr) return;
   slot_->refused.fetch_add(1, std::memory_order_relaxed);
-  std::atomic<std::uint32_t> &unreported = slot_->unreported[reason];
+  std::atomic<std::uint32_t> &unreported = slot_->unreported[static_cast<std::size_t>(reason)];
   const std::uint32_t requests = unreported.exchange(0, std::memory_order_relaxed) + 1;
   if (!report_refusals(gateway, tenant, reason, requests))
     unreported.fetch_add(requests, std::memory_order_relaxed);

@@ -24,7 +24,7 @@ struct AdmissionSlot {
   std::atomic<std::uint32_t> suspended[kChildren];
   std::atomic<std::uint64_t> served;
   std::atomic<std::uint64_t> refused;
-  // Of these, what the gateway could not be told, by gateway_link::kWebServerReasons.
+  // Of these, what the gateway could not be told, by gateway_link::WebServerReason.
   std::atomic<std::uint32_t> unreported[gateway_link::kWebServerReasons.size()];
 };
 
@@ -54,8 +54,9 @@ class Place {
   // False: `limit` requests are in Apache already, or `tenant_limit` of this tenant. 0: no limit.
   [[nodiscard]] bool take(std::string_view tenant, int limit, int tenant_limit);
   void note_suspended(bool suspended);
-  // Refused for gateway_link::kWebServerReasons[reason]: counted, and told at `gateway`.
-  void note_refused(const sockaddr_un &gateway, std::string_view tenant, std::uint8_t reason);
+  // Refused: counted, and told at `gateway`.
+  void note_refused(const sockaddr_un &gateway, std::string_view tenant,
+                    gateway_link::WebServerReason reason);
 
  private:
   AdmissionSlot *slot_ = nullptr;

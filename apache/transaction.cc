@@ -9,6 +9,9 @@
 #include "base/monotonic.h"
 
 namespace paddock::apache {
+
+using gateway_link::WebServerReason;
+
 namespace {
 
 // One of several requests in an HTTP/2 connection, whose bytes go through mod_http2 and never to a socket of
@@ -40,8 +43,8 @@ Transaction &Transaction::create(request_rec *r, const Host &host, const HostTen
   return *made;
 }
 
-int Transaction::refuse(Refusal why, const char *what) {
-  const char *reason = gateway_link::kWebServerReasons[why].data();
+int Transaction::refuse(WebServerReason why, const char *what) {
+  const char *reason = gateway_link::kWebServerReasons[static_cast<std::size_t>(why)].data();
   ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r_, "paddock: tenant %s refused (%s): %s", tenant_.name.c_str(),
                 reason, what);
   place_.note_refused(host_.refusal_socket(), tenant_.name, why);
@@ -63,12 +66,13 @@ int Transaction::begin() {
   timeout_ = apr_time_from_sec(timeout < 0 ? kDefaultTimeout : timeout);
   apr_table_setn(r_->notes, "PADDOCK_TENANT", tenant_.name.c_str());
   if (!place_.take(tenant_.name, server.limit, server.tenant_limit))
-    return refuse(kLimit, "PaddockLimit or PaddockTenantLimit is reached");
+    return refuse(WebServerReason::kLimit, "PaddockLimit or PaddockTenantLimit is reached");
   if (const int status = body_.receive(r_); status != OK) return status;
   if (const auto connected = backend_.connect(tenant_.address); !connected.ok()) {
     // A path that nobody may know is not for a log that tenants may read.
-    return refuse(connected.error().code == EAGAIN ? kBacklogFull : kNotRunning,
-                  Error{"connect to its socket", connected.error().code}.message().c_str());
+    return refuse(
+        connected.error().code == EAGAIN ? WebServerReason::kBacklogFull : WebServerReason::kNotRunning,
+        Error{"connect to its socket", connected.error().code}.message().c_str());
   }
   backend_.start(request_head(r_, body_), body_);
   sent_ns_ = monotonic_ns();

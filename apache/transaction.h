@@ -52,8 +52,7 @@ class Transaction {
   Transaction(request_rec *r, const Host &host, const HostTenant &tenant)
       : r_(r), host_(host), tenant_(tenant), response_(r, tenant) {}
 
-  enum Refusal : std::uint8_t { kLimit, kBacklogFull, kNotRunning };  // in gateway_link::kWebServerReasons
-  int refuse(Refusal why, const char *what);
+  int refuse(gateway_link::WebServerReason why, const char *what);
   void note_figures(std::uint64_t now_ns);
   void note(const char *name, const char *value);
   void note_time(const char *name, std::uint64_t from_ns, std::uint64_t to_ns);

@@ -3,7 +3,6 @@
 #include <sys/epoll.h>
 
 #include <cerrno>
-#include <iterator>
 
 namespace paddock::fcgi_gateway {
 namespace {

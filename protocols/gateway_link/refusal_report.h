@@ -10,19 +10,21 @@
 
 namespace paddock::gateway_link {
 
-// Why: also what X-Paddock-Reason says.
-inline constexpr std::array<std::string_view, 3> kWebServerReasons{
-    "apache-limit",  // as many as may be in Apache are
-    "backlog-full",  // nobody accepts at the tenant's socket
-    "not-running",   // there is no such socket
+enum class WebServerReason : std::uint8_t {
+  kLimit = 0,        // as many as may be in Apache are
+  kBacklogFull = 1,  // nobody accepts at the tenant's socket
+  kNotRunning = 2,   // there is no such socket
 };
+// What X-Paddock-Reason says of each, and the figures.
+inline constexpr std::array<std::string_view, 3> kWebServerReasons{"apache-limit", "backlog-full",
+                                                                   "not-running"};
 
 struct RefusalReport {
   static constexpr std::uint8_t kType = 32;
   // More is a lie.
   static constexpr std::uint32_t kMostRequests = 1'000'000;
   std::string tenant;
-  std::uint8_t reason = 0;  // in kWebServerReasons
+  std::uint8_t reason = 0;  // a WebServerReason, or a lie
   std::uint32_t requests = 0;
 
   template <typename Io>
