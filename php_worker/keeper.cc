@@ -192,9 +192,11 @@ class Keeper {
       pause = kWakeEvery;  // free workers wait for it, not for us
     handed_timer_ = loop_.after(pause, [this] {
       handed_timer_.reset();
-      if (page_.handed.load(std::memory_order_acquire) ==
-          control_->handed_seen.load(std::memory_order_relaxed))
-        return;
+      // The page tells of a message after it was sent: it may not yet.
+      pollfd entry{options_.handoff.fd().get(), POLLIN, 0};
+      if (::poll(&entry, 1, 0) <= 0) return;
+      control_->handed_seen.store(page_.handed.load(std::memory_order_relaxed) - 1,
+                                  std::memory_order_relaxed);
       if (!pool_.wake_one_idle() && may_grow() && Clock::now() >= not_before_) start_worker();
       look_after_handed(kWakeEvery);
     });

@@ -65,10 +65,11 @@ class Worker final : private Relief {
     slot_.state.store(static_cast<std::uint32_t>(State::kIdle), std::memory_order_release);
     set_title(idle_title_);
     while (!told_to_end()) {
-      // A plain load: a warm request pays nothing for the gateway's being there.
+      // A plain load: a warm request pays nothing for the gateway's being there. Who has asked is woken by
+      // whatever comes; an answer that somebody else took would leave it waiting.
       if (context_.page->handed.load(std::memory_order_relaxed) !=
               context_.control->handed_seen.load(std::memory_order_relaxed) &&
-          serve_handed())
+          !context_.control->somebody_asks() && serve_handed())
         continue;
       if (context_.page->takeover.load(std::memory_order_relaxed) != 0) {
         ask_gateway();
@@ -134,6 +135,11 @@ class Worker final : private Relief {
     return false;
   }
 
+  void set_asked(bool asked) {
+    asked_ = asked;
+    context_.control->asks[context_.slot].store(asked ? 1 : 0, std::memory_order_relaxed);
+  }
+
   // Waits for a connection that the gateway has accepted, and serves it.
   void ask_gateway() {
     if (!asked_) {
@@ -146,13 +152,13 @@ class Worker final : private Relief {
         }
         return;
       }
-      asked_ = true;
+      set_asked(true);
     }
     pollfd entry{context_.handoff.get(), POLLIN, 0};
     if (::poll(&entry, 1, kGatewayPatience) <= 0) {
       // Nothing, or a signal: the flags say what now. If the gateway has given the socket back and its answer
       // was lost, nobody will read it.
-      if (context_.page->takeover.load(std::memory_order_relaxed) == 0) asked_ = false;
+      if (context_.page->takeover.load(std::memory_order_relaxed) == 0) set_asked(false);
       return;
     }
     if (take_answer() == Answer::kConnection) serve();
@@ -164,7 +170,7 @@ class Worker final : private Relief {
   Answer take_answer() {
     auto packet = handoff_.receive();
     if (!packet && packet.error().code == EAGAIN) return Answer::kNone;  // another worker was quicker
-    asked_ = false;
+    set_asked(false);
     if (!packet || !packet->has_value()) {
       ::usleep(kBrokenPause);  // the gateway's end is gone; the supervisor will start a sandbox with another
       return Answer::kNone;
