@@ -28,10 +28,11 @@ constexpr std::size_t kAcceptsPerTurn = 64;
 // Other accepters, in the same terms as Refuser's.
 constexpr auto kFirstStolenPause = 20ms;
 constexpr auto kLongestStolenPause = 1'000ms;
-// A worker has at most one question open. Whoever sends more than so many a second is not listened to.
+// A worker has at most one question open. Whoever sends more than so many is not listened to for the rest of
+// the interval, which is short: an honest sandbox with very many short requests may be among them.
 constexpr int kMessagesPerTurn = 64;
-constexpr std::uint32_t kMessagesPerInterval = 20'000;
-constexpr auto kMessageInterval = 1s;
+constexpr std::uint32_t kMessagesPerInterval = 2'000;
+constexpr auto kMessageInterval = 50ms;
 // In that time a worker that was handed a connection shows it on the scoreboard.
 constexpr auto kPickUp = 10ms;
 
@@ -115,9 +116,7 @@ void Admission::drop_sandbox(bool keep_listening) {
   loop_.cancel(handoff_timer_);
   handoff_timer_ = 0;
   if (!sandbox_) return;
-  sandbox_->page->takeover.store(0, std::memory_order_release);
-  for (; credits_ > 0; --credits_)
-    [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+  let_accept();
   if (keep_listening) leaving_.add(std::move(sandbox_->handoff));
   sandbox_.reset();
 }
@@ -128,15 +127,24 @@ void Admission::refuse_queue(const std::shared_ptr<const Response> &response) {
 
 // --- what the scoreboard says
 
-std::uint32_t Admission::idle_workers() const {
+template <typename Predicate>
+std::uint32_t Admission::count_slots(Predicate predicate) const {
   // A slot is reused only when its process is gone, so that retiring workers push the newest up by as many.
   const std::uint32_t most = std::min<std::uint32_t>(terms_.workers * 2U, scoreboard::kMaxWorkers);
-  std::uint32_t idle = 0;
-  for (std::uint32_t i = 0; i < most; ++i)
-    if (sandbox_->board->slots[i].state.load(std::memory_order_acquire) ==
-        static_cast<std::uint32_t>(scoreboard::State::kIdle))
-      ++idle;
-  return idle;
+  const auto *slots = sandbox_->board->slots;
+  return static_cast<std::uint32_t>(std::count_if(slots, slots + most, predicate));
+}
+
+std::uint32_t Admission::idle_workers() const {
+  return count_slots([](const scoreboard::Slot &slot) {
+    return slot.state.load(std::memory_order_acquire) ==
+           static_cast<std::uint32_t>(scoreboard::State::kIdle);
+  });
+}
+
+std::uint32_t Admission::asking_workers() const {
+  return count_slots(
+      [](const scoreboard::Slot &slot) { return slot.asks.load(std::memory_order_acquire) != 0; });
 }
 
 bool Admission::every_place_taken() const {
@@ -258,7 +266,11 @@ void Admission::add(WaitingRequest request) {
   if (state_ == State::kTaken || state_ == State::kReturning) return hand_out();
   // Workers accept: a free one is handed this, and no more than there are free ones.
   hand_to_idle();
-  if (!queue_.empty()) take_over();
+  if (queue_.empty()) return;
+  // All are busy: whoever ends next asks for this one, and the socket stays the workers'. Only if none ends is
+  // it taken over (kReturnPatience).
+  sandbox_->page->takeover.store(1, std::memory_order_release);
+  begin_return();
 }
 
 bool Admission::send_to_worker(const WaitingRequest &request) {
@@ -286,11 +298,9 @@ void Admission::hand_to_idle() {
 
 void Admission::hand_out() {
   if (!sandbox_) return;
-  // Who was killed while it waited has left a question that nobody reads the answer to.
-  for (std::uint32_t most = std::min(credits_, idle_workers()); most > 0 && !queue_.empty(); --most) {
+  for (credits_ = std::min(credits_, asking_workers()); credits_ > 0 && !queue_.empty(); --credits_) {
     if (!send_to_worker(queue_.front())) break;
     [[maybe_unused]] const WaitingRequest sent = queue_.pop_front();
-    --credits_;
   }
   if (state_ == State::kReturning && queue_.empty()) leave();
 }
@@ -327,10 +337,14 @@ void Admission::begin_return() {
 }
 
 void Admission::leave() {
-  sandbox_->page->takeover.store(0, std::memory_order_release);
-  for (; credits_ > 0; --credits_)
-    [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
+  let_accept();
   look();
+}
+
+void Admission::let_accept() {
+  sandbox_->page->takeover.store(0, std::memory_order_release);
+  for (credits_ = std::min(credits_, asking_workers()); credits_ > 0; --credits_)
+    [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
 }
 
 void Admission::receive() {
@@ -358,7 +372,7 @@ bool Admission::take_message() {
   if (packet && packet->has_value() && (*packet)->as<handoff::Ready>()) {
     moved_at_ = Clock::now();
     if (state_ == State::kTaken || state_ == State::kReturning) {
-      credits_ = std::min(credits_ + 1, 2 * scoreboard::kMaxWorkers);
+      credits_ = std::min(credits_ + 1, asking_workers());
     } else {
       [[maybe_unused]] const auto sent = sandbox_->handoff.send(handoff::Resume{});
     }

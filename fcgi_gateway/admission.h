@@ -96,6 +96,7 @@ class Admission {
   void take_over();
   void begin_return();
   void leave();
+  void let_accept();
 
   void look_again();
   void while_taken();
@@ -117,6 +118,9 @@ class Admission {
   // keep_listening: what its workers still give away is taken, until they are gone.
   void drop_sandbox(bool keep_listening);
   [[nodiscard]] std::uint32_t idle_workers() const;
+  [[nodiscard]] std::uint32_t asking_workers() const;
+  template <typename Predicate>
+  [[nodiscard]] std::uint32_t count_slots(Predicate predicate) const;
   [[nodiscard]] bool every_place_taken() const;
   [[nodiscard]] std::uint64_t finished() const;
 
@@ -144,7 +148,9 @@ class Admission {
   Clock::time_point refused_at_{};  // the last one
   Clock::time_point accept_again_at_{};
   unsigned stolen_ = 0;         // in a row
-  std::uint32_t credits_ = 0;   // workers that have asked and were not answered
+  // Workers that have asked and were not answered: never more than the scoreboard shows. Where a worker that
+  // had asked takes what another was sent, or dies, the count alone would be too high for good.
+  std::uint32_t credits_ = 0;
   std::uint32_t messages_ = 0;  // since handoff_since_
   Clock::time_point handoff_since_{};
   std::uint32_t unasked_ = 0;  // connections handed to workers that had not asked, since unasked_since_

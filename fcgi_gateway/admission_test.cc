@@ -60,12 +60,18 @@ class FullSandbox {
     return taken() == wanted;
   }
   // A worker ends its request and asks for the next.
-  void ask() { REQUIRE(sandbox.handoff.send(handoff::Ready{}).ok()); }
+  void ask() {
+    sandbox.board->slots[0].asks = 1;
+    REQUIRE(sandbox.handoff.send(handoff::Ready{}).ok());
+  }
+  // A worker that had asked has taken what another was sent.
+  void ask_no_more() { sandbox.board->slots[0].asks = 0; }
   // What a worker that asked gets: a connection, or nothing (Resume).
   UniqueFd answer() {
     REQUIRE(wait_readable(sandbox.handoff.fd(), 10s));
     auto packet = sandbox.handoff.receive();
     REQUIRE((packet.ok() && packet->has_value()));
+    ask_no_more();
     if ((*packet)->as<handoff::Resume>().ok()) return {};
     REQUIRE((*packet)->as<handoff::Connection>().ok());
     REQUIRE((*packet)->fds.size() == 1);
@@ -130,6 +136,25 @@ TEST_CASE("a full sandbox that does not move is taken over, and its queue is ser
   REQUIRE(full.wait_taken(false));
   CHECK_FALSE(full.answer().valid());
   CHECK(full.gateway.descriptors() < 20);
+}
+
+TEST_CASE("questions that were answered otherwise are not answered again") {
+  FullSandbox full;
+  full.fill();
+  const UniqueFd client = full.visitor();
+  REQUIRE(full.wait_taken(true));
+  for (int i = 0; i < 20; ++i) {
+    full.ask();
+    full.ask_no_more();
+  }
+  full.gateway.settle();
+  full.set_busy(0, false);
+  full.ask();
+  CHECK(full.answer().valid());
+  full.ask();
+  REQUIRE(full.wait_taken(false));
+  CHECK_FALSE(full.answer().valid());
+  CHECK_FALSE(wait_readable(full.sandbox.handoff.fd(), 100ms));
 }
 
 TEST_CASE("what the queue cannot hold is refused at once") {

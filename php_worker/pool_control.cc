@@ -2,8 +2,6 @@
 
 #include <sys/mman.h>
 
-#include <algorithm>
-#include <iterator>
 #include <new>
 
 namespace paddock::php_worker {
@@ -13,11 +11,6 @@ Result<PoolControl *> PoolControl::create() {
       ::mmap(nullptr, sizeof(PoolControl), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return errno_error("map the pool's control page");
   return new (page) PoolControl();
-}
-
-bool PoolControl::somebody_asks() const {
-  return std::any_of(std::begin(asks), std::end(asks),
-                     [](const auto &ask) { return ask.load(std::memory_order_relaxed) != 0; });
 }
 
 void PoolControl::raise_alarm(const handoff::Page &page, const MessageSocket &gateway) {

@@ -22,16 +22,12 @@ struct PoolControl {
   std::atomic<std::uint32_t> handed_seen;                   // the handoff::Page::handed that was looked after
   std::atomic<std::uint32_t> requests_per_worker;           // 0: without end
   std::atomic<std::uint8_t> quit[scoreboard::kMaxWorkers];  // 1: that worker ends before its next accept
-  std::atomic<std::uint8_t> asks[scoreboard::kMaxWorkers];  // 1: that worker waits for the gateway's answer
   // The start (Slot::since_ns) of the request that is to stop, or to tell where it is (vm_interrupt.h).
   std::atomic<std::uint64_t> late[scoreboard::kMaxWorkers];
   std::atomic<std::uint64_t> slow[scoreboard::kMaxWorkers];
 
   // Tells the gateway, if it wants to be told, that no place is free (handoff::Full).
   void raise_alarm(const handoff::Page &page, const MessageSocket &gateway);
-
-  // Whether a worker is there that whatever the gateway sends wakes.
-  [[nodiscard]] bool somebody_asks() const;
 
   // Zeroed, MAP_SHARED; lives as long as the process.
   [[nodiscard]] static Result<PoolControl *> create();

@@ -69,11 +69,15 @@ class Worker final : private Relief {
       // whatever comes; an answer that somebody else took would leave it waiting.
       if (context_.page->handed.load(std::memory_order_relaxed) !=
               context_.control->handed_seen.load(std::memory_order_relaxed) &&
-          !context_.control->somebody_asks() && serve_handed())
+          !somebody_asks() && serve_handed())
         continue;
       if (context_.page->takeover.load(std::memory_order_relaxed) != 0) {
         ask_gateway();
-      } else if (const int fd = accept(); fd >= 0) {
+        continue;
+      }
+      // The gateway has given the socket back: if the answer was lost, or is still to come, nobody waits for it.
+      if (asked_) set_asked(false);
+      if (const int fd = accept(); fd >= 0) {
         connection_.adopt(fd);
         serve();
       }
@@ -135,9 +139,18 @@ class Worker final : private Relief {
     return false;
   }
 
+  // Whether a worker is there that whatever the gateway sends wakes.
+  [[nodiscard]] bool somebody_asks() const {
+    const std::uint32_t most =
+        std::min(context_.control->workers_max.load(std::memory_order_relaxed) * 2, scoreboard::kMaxWorkers);
+    return std::any_of(context_.board->slots, context_.board->slots + most, [](const scoreboard::Slot &slot) {
+      return slot.asks.load(std::memory_order_relaxed) != 0;
+    });
+  }
+
   void set_asked(bool asked) {
     asked_ = asked;
-    context_.control->asks[context_.slot].store(asked ? 1 : 0, std::memory_order_relaxed);
+    slot_.asks.store(asked ? 1 : 0, std::memory_order_release);
   }
 
   // Waits for a connection that the gateway has accepted, and serves it.
@@ -145,21 +158,19 @@ class Worker final : private Relief {
     if (!asked_) {
       // Somebody of this tenant has filled the socket: the connections that are not in the gateway yet are
       // ours.
+      set_asked(true);  // first: the gateway counts who asks
       if (!handoff_.send(handoff::Ready{})) {
+        set_asked(false);
         if (const int fd = accept(); fd >= 0) {
           connection_.adopt(fd);
           serve();
         }
         return;
       }
-      set_asked(true);
     }
     pollfd entry{context_.handoff.get(), POLLIN, 0};
     if (::poll(&entry, 1, kGatewayPatience) <= 0) {
-      // Nothing, or a signal: the flags say what now. If the gateway has given the socket back and its answer
-      // was lost, nobody will read it.
-      if (context_.page->takeover.load(std::memory_order_relaxed) == 0) set_asked(false);
-      return;
+      return;  // nothing, or a signal: the flags say what now
     }
     if (take_answer() == Answer::kConnection) serve();
   }

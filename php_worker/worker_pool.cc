@@ -69,7 +69,7 @@ Result<WorkerPool::Started> WorkerPool::start() {
   UniqueFd reading(ends[0]);
   const UniqueFd writing(ends[1]);
   setup_.control->quit[slot].store(0, std::memory_order_relaxed);
-  setup_.control->asks[slot].store(0, std::memory_order_relaxed);
+  setup_.board->slots[slot].asks.store(0, std::memory_order_relaxed);
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error("fork a worker");
   if (pid == 0) become_worker(slot, writing.get());
@@ -147,7 +147,7 @@ std::optional<WorkerPool::Ended> WorkerPool::reap(bool &more) {
   });
   if (found == workers_.end()) return std::nullopt;
   const auto slot = static_cast<std::size_t>(found - workers_.begin());
-  setup_.control->asks[slot].store(0, std::memory_order_relaxed);
+  setup_.board->slots[slot].asks.store(0, std::memory_order_relaxed);
   scoreboard::Slot &entry = setup_.board->slots[slot];
   Ended ended;
   if (entry.state.exchange(static_cast<std::uint32_t>(State::kEmpty)) ==

@@ -32,6 +32,7 @@ struct Slot {
   char method[16];                      // of the running or last request; not always terminated
   char uri[kTextSize];
   char script[kTextSize];
+  std::atomic<std::uint32_t> asks;  // 1: it waits for the gateway's answer (handoff::Ready)
 };
 
 struct Board {
