@@ -137,8 +137,7 @@ std::uint32_t Admission::count_slots(Predicate predicate) const {
 
 std::uint32_t Admission::idle_workers() const {
   return count_slots([](const scoreboard::Slot &slot) {
-    return slot.state.load(std::memory_order_acquire) ==
-           static_cast<std::uint32_t>(scoreboard::State::kIdle);
+    return slot.state.load(std::memory_order_acquire) == static_cast<std::uint32_t>(scoreboard::State::kIdle);
   });
 }
 
@@ -267,8 +266,8 @@ void Admission::add(WaitingRequest request) {
   // Workers accept: a free one is handed this, and no more than there are free ones.
   hand_to_idle();
   if (queue_.empty()) return;
-  // All are busy: whoever ends next asks for this one, and the socket stays the workers'. Only if none ends is
-  // it taken over (kReturnPatience).
+  // All are busy: whoever ends next asks for this one, and the socket stays the workers'. Only if none ends
+  // is it taken over (kReturnPatience).
   sandbox_->page->takeover.store(1, std::memory_order_release);
   begin_return();
 }

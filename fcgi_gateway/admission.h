@@ -147,7 +147,7 @@ class Admission {
   Clock::time_point since_{};       // of kLooking, kTaken, kReturning
   Clock::time_point refused_at_{};  // the last one
   Clock::time_point accept_again_at_{};
-  unsigned stolen_ = 0;         // in a row
+  unsigned stolen_ = 0;  // in a row
   // Workers that have asked and were not answered: never more than the scoreboard shows. Where a worker that
   // had asked takes what another was sent, or dies, the count alone would be too high for good.
   std::uint32_t credits_ = 0;

@@ -31,8 +31,9 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = EventLoop::Clock;
 
-// A worker is added when so many looks in a row, so far apart, found everybody busy and a connection waiting:
-// requests that follow each other keep one worker busy most of the time, and need no second.
+// A worker is added when so many looks in a row, so far apart, found everybody busy and a connection waiting,
+// and no worker had to wait for a request between them: requests that follow each other keep one worker busy
+// most of the time, and need no second, which would only cost memory and the CPU's caches.
 constexpr auto kGrowthLook = 1ms;
 constexpr int kGrowthLooks = 5;
 // Until the keeper wants to hear of the last free place again: after a new worker, and after a false alarm.
@@ -155,8 +156,8 @@ class Keeper {
   // its place free, and those who wait there would wait for the others to end.
   [[nodiscard]] bool somebody_waits() const {
     if (page_.takeover.load(std::memory_order_relaxed) != 0) return true;
-    pollfd entry{options_.listen.get(), POLLIN, 0};
-    return ::poll(&entry, 1, 0) > 0 && (entry.revents & POLLIN) != 0;
+    pollfd entries[] = {{options_.listen.get(), POLLIN, 0}, {options_.handoff.fd().get(), POLLIN, 0}};
+    return ::poll(entries, 2, 0) > 0 && ((entries[0].revents | entries[1].revents) & POLLIN) != 0;
   }
 
   void consider_growth() {
@@ -173,10 +174,12 @@ class Keeper {
   }
 
   void look_for_pressure(int look) {
-    growth_timer_ = loop_.after(kGrowthLook, [this, look] {
+    const std::uint32_t gaps = control_->idle_gaps.load(std::memory_order_relaxed);
+    growth_timer_ = loop_.after(kGrowthLook, [this, look, gaps] {
       growth_timer_.reset();
       if (!may_grow()) return;
-      if (!somebody_waits() || !all_busy()) return want_growth_after(kAfterFalseAlarm);
+      if (!somebody_waits() || !all_busy() || control_->idle_gaps.load(std::memory_order_relaxed) != gaps)
+        return want_growth_after(kAfterFalseAlarm);
       if (look < kGrowthLooks) return look_for_pressure(look + 1);
       const bool grown = Clock::now() >= not_before_ && start_worker();
       want_growth_after(grown ? kAfterGrowth : kAfterFalseAlarm);
@@ -197,7 +200,7 @@ class Keeper {
       if (::poll(&entry, 1, 0) <= 0) return;
       control_->handed_seen.store(page_.handed.load(std::memory_order_relaxed) - 1,
                                   std::memory_order_relaxed);
-      if (!pool_.wake_one_idle() && may_grow() && Clock::now() >= not_before_) start_worker();
+      if (!pool_.wake_one_idle() && may_grow() && !growth_timer_) look_for_pressure(1);
       look_after_handed(kWakeEvery);
     });
   }

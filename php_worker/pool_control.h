@@ -18,8 +18,9 @@ struct PoolControl {
   std::atomic<std::uint32_t>
       growth_wanted;  // 1: tell the keeper (eventfd) when the last free worker is taken
   std::atomic<std::uint32_t> workers_max;
-  std::atomic<std::uint32_t> alarm_raised;                  // the handoff::Page::alarm that has been answered
-  std::atomic<std::uint32_t> handed_seen;                   // the handoff::Page::handed that was looked after
+  std::atomic<std::uint32_t> alarm_raised;  // the handoff::Page::alarm that has been answered
+  std::atomic<std::uint32_t> handed_seen;   // the handoff::Page::handed that was looked after
+  std::atomic<std::uint32_t> idle_gaps;     // counts requests before which their worker had waited for one
   std::atomic<std::uint32_t> requests_per_worker;           // 0: without end
   std::atomic<std::uint8_t> quit[scoreboard::kMaxWorkers];  // 1: that worker ends before its next accept
   // The start (Slot::since_ns) of the request that is to stop, or to tell where it is (vm_interrupt.h).

@@ -41,6 +41,8 @@ constexpr int kGatewayPatience = 1'000;
 constexpr int kGatewayTries = 20;
 constexpr int kGatewayTryTime = 50;        // milliseconds
 constexpr unsigned kBrokenPause = 50'000;  // microseconds
+// Between two requests, nanoseconds: who took longer has waited for the second, not just accepted it.
+constexpr std::uint64_t kGap = 20'000;
 
 scoreboard::Slot *own_slot = nullptr;
 
@@ -75,7 +77,8 @@ class Worker final : private Relief {
         ask_gateway();
         continue;
       }
-      // The gateway has given the socket back: if the answer was lost, or is still to come, nobody waits for it.
+      // The gateway has given the socket back: if the answer was lost, or is still to come, nobody waits for
+      // it.
       if (asked_) set_asked(false);
       if (const int fd = accept(); fd >= 0) {
         connection_.adopt(fd);
@@ -273,6 +276,8 @@ class Worker final : private Relief {
   }
 
   void begin(std::uint64_t now) {
+    if (now - slot_.since_ns.load(std::memory_order_relaxed) > kGap)
+      context_.control->idle_gaps.fetch_add(1, std::memory_order_relaxed);
     slot_.since_ns.store(now, std::memory_order_relaxed);
     slot_.state.store(static_cast<std::uint32_t>(State::kBusy), std::memory_order_release);
     scoreboard::Board &board = *context_.board;
