@@ -87,6 +87,46 @@ std::string key_of(const std::string &message, const Section &section) {
   return "above";
 }
 
+// The most of a metric that the plan's limits let the kernel count; none: they say nothing of it.
+std::optional<double> most_of(rules::Metric metric, const Limits &limits) {
+  switch (metric) {
+    case rules::Metric::kCpuPercent:
+      return limits.cpu_percent;
+    case rules::Metric::kMemoryBytes:
+      return limits.memory_max;
+    case rules::Metric::kPids:
+      return limits.pids_max;
+    case rules::Metric::kThrottledPercent:
+      return limits.cpu_percent ? std::nullopt : std::optional(0.0);
+    default:
+      return std::nullopt;
+  }
+}
+
+bool can_exceed(const rules::Condition &condition, const Limits &limits) {
+  const auto most = most_of(condition.metric, limits);
+  if (!most) return true;
+  return condition.comparison == Comparison::kAbove ? *most > condition.threshold
+                                                    : *most >= condition.threshold;
+}
+
+// No error: it may be meant for a tenant, or for a plan's next version, that is not there yet.
+void warn_of_the_unreachable(Section &section, const rules::Rule &rule, const Config &config) {
+  const rules::Condition &condition = rule.condition;
+  if (condition.comparison != Comparison::kAbove && condition.comparison != Comparison::kAtLeast) return;
+  bool anybody = false;
+  for (const auto &[name, tenant] : config.tenants) {
+    const auto plan = config.plans.find(tenant.plan);
+    if (!rule.applies_to(name) || plan == config.plans.end()) continue;
+    if (can_exceed(condition, plan->second.limits)) return;
+    anybody = true;
+  }
+  if (anybody)
+    section.warn(condition.comparison == Comparison::kAbove ? "above" : "at_least",
+                 "never fires: the plans of all tenants that the rule is for keep " +
+                     std::string(rules::to_string(condition.metric)) + " below it");
+}
+
 }  // namespace
 
 void read_rule(Section &section, const std::string &name, const Machine &machine, Config &config) {
@@ -114,6 +154,7 @@ void read_rule(Section &section, const std::string &name, const Machine &machine
     section.fail(key_of(message, section), colon == std::string::npos ? message : message.substr(colon + 2));
     return;
   }
+  warn_of_the_unreachable(section, rule, config);
   config.rules.emplace(name, std::move(entry));
 }
 

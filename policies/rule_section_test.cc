@@ -122,6 +122,40 @@ TEST_CASE("a rule that makes no sense is an error where it was written") {
   CHECK(load("[rule.a]\nmetric = \"cpu_percent\"\nabove = 400\naction = \"kill\"\n", 8).config.has_value());
 }
 
+TEST_CASE("a rule that the plans keep from firing is warned about") {
+  const std::string tenants =
+      "[plan.small]\ncpu = \"50%\"\nmemory_max = \"256M\"\npids = 60\n[plan.free]\n"
+      "[tenant.alice]\nplan = \"small\"\n[tenant.bob]\nplan = \"free\"\n";
+  struct Case {
+    const char *condition;
+    const char *whom;
+    bool warned;
+  };
+  const Case cases[] = {
+      {"metric = \"cpu_percent\"\nabove = 50\n", "tenants = [\"alice\"]\n", true},
+      {"metric = \"cpu_percent\"\nat_least = 50\n", "tenants = [\"alice\"]\n", false},
+      {"metric = \"cpu_percent\"\nabove = 49\n", "tenants = [\"alice\"]\n", false},
+      {"metric = \"cpu_percent\"\nabove = 50\n", "", false},
+      {"metric = \"memory_bytes\"\nabove = \"300M\"\n", "exempt = [\"bob\"]\n", true},
+      {"metric = \"memory_bytes\"\nbelow = \"300M\"\n", "tenants = [\"alice\"]\n", false},
+      {"metric = \"pids\"\nat_least = 61\n", "tenants = [\"alice\"]\n", true},
+      {"metric = \"throttled_percent\"\nabove = 10\n", "tenants = [\"bob\"]\n", true},
+      {"metric = \"throttled_percent\"\nabove = 10\n", "tenants = [\"alice\"]\n", false},
+      {"metric = \"oom_kills\"\nabove = 3\n", "tenants = [\"alice\"]\n", false},
+  };
+  for (const Case &each : cases) {
+    const std::string text = tenants + "[rule.a]\n" + each.condition + each.whom + "action = \"kill\"\n";
+    INFO(text);
+    const auto loaded = load(text);
+    REQUIRE(loaded.config.has_value());
+    const bool warned = std::any_of(loaded.diagnostics.begin(), loaded.diagnostics.end(), [](const auto &found) {
+      return found.severity == Severity::kWarning && found.where.line == 12 &&
+             found.message.find("never fires") != std::string::npos;
+    });
+    CHECK(warned == each.warned);
+  }
+}
+
 TEST_CASE("the rules that are shipped are good ones, and do nothing") {
   const auto loaded = load("include = [\"" + std::string(PADDOCK_POLICIES_DIR) + "/plans/*.toml\", \"" +
                            PADDOCK_POLICIES_DIR + "/abuse/*.toml\"]\n");
