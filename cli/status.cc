@@ -155,8 +155,12 @@ ExitStatus act(const Session &session, const control::Request &request) {
 }
 
 ExitStatus reload(const Session &session) {
-  return run<control::Reloaded>(
+  bool errors = false;
+  const ExitStatus status = run<control::Reloaded>(
       session, {control::Command::kReload, "", "", {}}, [&](const control::Reloaded &reloaded) {
+        errors = std::any_of(reloaded.findings.begin(), reloaded.findings.end(), [](const auto &finding) {
+          return finding.severity == control::FindingSeverity::kError;
+        });
         if (session.json) {
           session.out << to_json(reloaded) << '\n';
           return;
@@ -167,6 +171,7 @@ ExitStatus reload(const Session &session) {
           session.err << printable(finding.subject) << ": " << name_of(finding.severity) << ": "
                       << printable(finding.message, 4096) << '\n';
       });
+  return status == ExitStatus::kOk && errors ? ExitStatus::kFailed : status;
 }
 
 }  // namespace paddock::cli

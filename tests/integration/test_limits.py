@@ -84,6 +84,7 @@ def test_a_limit_that_the_kernel_refuses_changes_nothing(limited):
     for _ in range(2):  # a second attempt is no other than the first
         told = limited.paddock.cli("reload", "--json", check=False)
         text = told.stdout + told.stderr
+        assert told.returncode == 1
         assert f"{config}:{line}:" in text and "plan.default.io" in text, text
         assert "io.max" in text and "wbps=1048576" in text and "No such device" in text, text
         assert "alice" in text and "keeps its old settings" in text, text
