@@ -42,6 +42,10 @@ struct Bind {
   std::string source;
   std::string target;  // in the view; the same path where the config names none
   bool writable = false;
+  bool noexec = false;
+  bool nosuid = true;
+  bool nodev = true;
+  bool optional = false;  // left out while the host has no such path
   Location where;
 };
 

@@ -147,6 +147,8 @@ const Bad kBad[] = {
     {"[[plan.a.bind]]\nsource = \"/var/lib\"\n", 2, "plan.a.bind.source", "would show \"/var/lib/paddock\""},
     {"[[plan.a.bind]]\nsource = \"/srv\"\nwriteable = true\n", 3, "plan.a.bind.writeable",
      "did you mean \"writable\"?"},
+    {"[[plan.a.bind]]\nsource = \"/missing\"\n", 2, "plan.a.bind.source", "there is no \"/missing\""},
+    {"[[plan.a.bind]]\nsource = \"/srv\"\nnodev = false\n", 1, "plan.a.bind", "a grant named \"loose-bind\""},
     {"[[plan.a.bind]]\nsource = \"/srv\"\nwritable = 1\n", 3, "plan.a.bind.writable", "true or false"},
     // [tenant.NAME]
     {"[tenant]\nalice = \"alice\"\n", 2, "tenant.alice", "a table [tenant.NAME]"},

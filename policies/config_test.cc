@@ -334,13 +334,22 @@ TEST_CASE("two tenants may be one user") {
   CHECK(loaded.config->tenants.at("wiki").uid == loaded.config->tenants.at("shop").uid);
 }
 
-TEST_CASE("a bind or device that is not there is only a warning") {
-  const Loaded loaded =
-      parse("[[plan.a.bind]]\nsource = \"/missing\"\n[[plan.a.io]]\ndevice = \"/missing\"\nread_iops = 5\n");
+TEST_CASE("a device that is not there is only a warning, and a bind may say that it can be missing") {
+  const Loaded loaded = parse(
+      "[[plan.a.bind]]\nsource = \"/missing\"\noptional = true\nnoexec = true\n"
+      "[[plan.a.io]]\ndevice = \"/missing\"\nread_iops = 5\n");
   REQUIRE(loaded.config.has_value());
-  REQUIRE(loaded.diagnostics.size() == 2);
+  REQUIRE(loaded.diagnostics.size() == 1);
   CHECK(loaded.diagnostics[0].severity == Severity::kWarning);
-  CHECK(loaded.diagnostics[1].severity == Severity::kWarning);
+  const Bind &bind = loaded.config->plans.at("a").binds.at(0);
+  CHECK((bind.optional && bind.noexec && bind.nosuid && bind.nodev));
+}
+
+TEST_CASE("a tenant whose bind is missing is left out, and the others run") {
+  const Loaded loaded = parse("[tenant.alice]\n[[tenant.alice.bind]]\nsource = \"/missing\"\n[tenant.bob]\n");
+  REQUIRE(loaded.config.has_value());
+  CHECK_THAT(loaded.config->tenants.at("alice").problem, Catch::Contains("/missing"));
+  CHECK(loaded.config->tenants.at("bob").problem.empty());
 }
 
 TEST_CASE("the shipped plans and the example load") {

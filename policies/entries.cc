@@ -93,12 +93,19 @@ std::string forbidden_target(const std::string &target) {
 }
 
 void read_bind(Section section, const std::vector<std::string> &hidden, const Machine &machine,
-               std::vector<Bind> &binds) {
+               std::vector<Bind> &binds, std::string *problem) {
   Bind bind;
   bind.where = section.location();
   const auto source = section.path("source");
   const auto target = section.path("target");
-  if (const auto writable = section.boolean("writable")) bind.writable = *writable;
+  const auto read = [&section](std::string_view key, bool &to) {
+    if (const auto value = section.boolean(key)) to = *value;
+  };
+  read("writable", bind.writable);
+  read("noexec", bind.noexec);
+  read("nosuid", bind.nosuid);
+  read("nodev", bind.nodev);
+  read("optional", bind.optional);
   section.finish();
   if (!source) {
     if (section.find("source") == nullptr) section.fail("source", "missing", "the path on the host");
@@ -117,8 +124,15 @@ void read_bind(Section section, const std::vector<std::string> &hidden, const Ma
                  "a target that the view does not make itself");
     return;
   }
-  if (!machine.exists(bind.source))
-    section.warn("source", "there is no " + log::quoted(bind.source) + " on this machine (yet)");
+  if (!bind.optional && !machine.exists(bind.source)) {
+    const std::string what = "there is no " + log::quoted(bind.source) + " on this machine";
+    if (problem == nullptr) {
+      section.fail("source", what, "a path that is there, or optional = true");
+      return;
+    }
+    section.warn("source", what);
+    *problem = "bind: " + what;
+  }
   std::erase_if(binds, [&](const Bind &other) { return other.target == bind.target; });
   binds.push_back(std::move(bind));
 }
@@ -162,9 +176,9 @@ void read_environment(Section &section, std::vector<std::string> &environment) {
 }
 
 void read_binds(Section &section, const std::vector<std::string> &hidden, const Machine &machine,
-                std::vector<Bind> &binds) {
+                std::vector<Bind> &binds, std::string *problem) {
   for (const Value *value : section.tables("bind"))
-    read_bind(section.inside("bind", *value->as<Table>(), value->where), hidden, machine, binds);
+    read_bind(section.inside("bind", *value->as<Table>(), value->where), hidden, machine, binds, problem);
 }
 
 bool is_valid_name(std::string_view name) {

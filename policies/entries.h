@@ -19,8 +19,10 @@ void read_ini(Section &section, std::vector<IniEntry> &ini);
 void read_environment(Section &section, std::vector<std::string> &environment);
 
 // [[….bind]]. `hidden`: directories that no sandbox may be shown, nor anything below or above them.
+// `problem`: is told of a source that is missing, which is an error of the config where there is none to tell
+// (a tenant may have a say in whether a path is there, and shall not keep the others from running).
 void read_binds(Section &section, const std::vector<std::string> &hidden, const Machine &machine,
-                std::vector<Bind> &binds);
+                std::vector<Bind> &binds, std::string *problem = nullptr);
 
 // Names of plans and tenants: [a-z0-9][a-z0-9._-]{0,62}. They become parts of paths, host names and cgroups.
 [[nodiscard]] bool is_valid_name(std::string_view name);

@@ -10,9 +10,9 @@ namespace {
 constexpr std::size_t kLongestReason = 512;
 
 const std::vector<std::string> &grant_names() {
-  static const std::vector<std::string> names = {std::string(kGrantSeccomp), std::string(kGrantLearning),
-                                                 std::string(kGrantIniFromWeb),
-                                                 std::string(kGrantWritableBind)};
+  static const std::vector<std::string> names = {
+      std::string(kGrantSeccomp), std::string(kGrantLearning), std::string(kGrantIniFromWeb),
+      std::string(kGrantWritableBind), std::string(kGrantLooseBind)};
   return names;
 }
 

@@ -18,6 +18,9 @@ inline constexpr std::string_view kGrantIniFromWeb = "ini-from-web";  // PHP_ADM
 inline constexpr std::string_view kGrantWritableBind =
     "writable-bind";  // a host directory beyond the home, written to
 
+inline constexpr std::string_view kGrantLooseBind =
+    "loose-bind";  // a bind whose device nodes or set-ID bits are not disarmed
+
 // [[….grant]]: each with a name and a reason; one of the same name replaces an older one.
 void read_grants(Section &section, std::vector<Grant> &grants);
 

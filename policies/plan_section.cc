@@ -125,10 +125,14 @@ void check_grants(Section &section, SeccompProfiles &profiles, const Plan &plan)
   if (plan.ini_from_web == IniFromWeb::kAdmin)
     require_grant(section, "ini_from_web", plan.grants, kGrantIniFromWeb,
                   "\"admin\" lets .htaccess files set what PHP code cannot");
-  for (const auto &bind : plan.binds)
+  for (const auto &bind : plan.binds) {
     if (bind.writable)
       require_grant(section, "bind", plan.grants, kGrantWritableBind,
                     log::quoted(bind.source, 128) + " would be writable for tenants");
+    if (!bind.nosuid || !bind.nodev)
+      require_grant(section, "bind", plan.grants, kGrantLooseBind,
+                    log::quoted(bind.source, 128) + " would have working device nodes or set-ID bits");
+  }
 }
 
 // A form's other fields come on top of the file.

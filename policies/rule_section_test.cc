@@ -148,10 +148,11 @@ TEST_CASE("a rule that the plans keep from firing is warned about") {
     INFO(text);
     const auto loaded = load(text);
     REQUIRE(loaded.config.has_value());
-    const bool warned = std::any_of(loaded.diagnostics.begin(), loaded.diagnostics.end(), [](const auto &found) {
-      return found.severity == Severity::kWarning && found.where.line == 12 &&
-             found.message.find("never fires") != std::string::npos;
-    });
+    const bool warned =
+        std::any_of(loaded.diagnostics.begin(), loaded.diagnostics.end(), [](const auto &found) {
+          return found.severity == Severity::kWarning && found.where.line == 12 &&
+                 found.message.find("never fires") != std::string::npos;
+        });
     CHECK(warned == each.warned);
   }
 }

@@ -54,15 +54,18 @@ void read_tenant(Section &section, const Config &config, const std::vector<std::
   tenant.plan = section.text("plan").value_or("default");
   read_ini(section, tenant.ini);
   read_environment(section, tenant.environment);
-  read_binds(section, hidden, machine, tenant.binds);
+  read_binds(section, hidden, machine, tenant.binds, &tenant.problem);
   read_grants(section, tenant.grants);
   section.finish();
   for (const auto &bind : tenant.binds) {
     const auto plan = config.plans.find(tenant.plan);
-    if (!bind.writable || (plan != config.plans.end() && has_grant(plan->second.grants, kGrantWritableBind)))
-      continue;
-    require_grant(section, "bind", tenant.grants, kGrantWritableBind,
-                  log::quoted(bind.source, 128) + " would be writable for the tenant");
+    const auto require = [&](std::string_view grant, const std::string &what) {
+      if (plan == config.plans.end() || !has_grant(plan->second.grants, grant))
+        require_grant(section, "bind", tenant.grants, grant, log::quoted(bind.source, 128) + what);
+    };
+    if (bind.writable) require(kGrantWritableBind, " would be writable for the tenant");
+    if (!bind.nosuid || !bind.nodev)
+      require(kGrantLooseBind, " would have working device nodes or set-ID bits");
   }
   if (tenant.user.empty()) {
     section.fail("user", "empty", "the name of an account");

@@ -100,7 +100,9 @@ Result<UniqueFd> open_detached_tree(const std::string &path, const TreeRules &ru
       ::open_tree(origin.get(), "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   if (!tree.valid()) return errno_error("clone the mount of " + path);
   struct mount_attr attributes {};
-  attributes.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+  if (rules.nosuid) attributes.attr_set |= MOUNT_ATTR_NOSUID;
+  if (rules.nodev) attributes.attr_set |= MOUNT_ATTR_NODEV;
+  if (rules.noexec) attributes.attr_set |= MOUNT_ATTR_NOEXEC;
   if (!rules.writable) attributes.attr_set |= MOUNT_ATTR_RDONLY;
   // Still a peer of the host's mount otherwise: what is mounted in the sandbox would appear on the host.
   attributes.propagation = rules.follow ? MS_SLAVE : MS_PRIVATE;

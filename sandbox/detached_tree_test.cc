@@ -45,6 +45,12 @@ TEST_CASE("a detached tree shows the directory, without devices and set-user-ID"
     REQUIRE(read_only.ok());
     CHECK((flags_of(*read_only) & ST_RDONLY) != 0);
     CHECK(open_at(*read_only, "new", O_WRONLY | O_CREAT, 0600).error().code == EROFS);
+    const auto loose = open_detached_tree(host.home, {.noexec = true, .nosuid = false, .nodev = false});
+    REQUIRE(loose.ok());
+    CHECK((flags_of(*loose) & ST_NOEXEC) != 0);
+    struct statvfs status {};
+    REQUIRE(::statvfs(host.home.c_str(), &status) == 0);
+    CHECK((flags_of(*loose) & (ST_NOSUID | ST_NODEV)) == (status.f_flag & (ST_NOSUID | ST_NODEV)));
   }
   CHECK(mounts() == before);
 }

@@ -53,7 +53,9 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   append(spawn.environment, plan.environment);
   append(spawn.environment, tenant.environment);
   for (const auto *binds : {&plan.binds, &tenant.binds})
-    for (const auto &bind : *binds) spawn.binds.push_back({bind.source, bind.target, bind.writable});
+    for (const auto &bind : *binds)
+      spawn.binds.push_back({bind.source, bind.target, bind.writable, false, bind.optional, bind.noexec,
+                             bind.nosuid, bind.nodev});
   spawn.own_start = plan.own_start;
   if (plan.seccomp_filter) spawn.seccomp = *plan.seccomp_filter;
   spawn.network = static_cast<zygote_link::Network>(plan.network);
@@ -89,7 +91,14 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zyg
   std::vector<TreeRequest> wanted = {
       {spawn.home, {.directory = true, .writable = true, .follow = true, .owner = spawn.uid}}};
   for (const auto &bind : spawn.binds)
-    wanted.push_back({bind.source, {.directory = false, .writable = bind.writable, .owner = {}}});
+    wanted.push_back({bind.source,
+                      {.directory = false,
+                       .writable = bind.writable,
+                       .noexec = bind.noexec,
+                       .nosuid = bind.nosuid,
+                       .nodev = bind.nodev,
+                       .owner = {}},
+                      bind.may_be_missing});
   auto board = scoreboard::create_board(spawn.name);
   if (!board) return give_up(board.error());
   auto mapped = scoreboard::MappedBoard::map(*board, false);
@@ -149,7 +158,11 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
     network_.reset(::fcntl(trees->back().get(), F_DUPFD_CLOEXEC, 0));
     if (!network_.valid()) return ended(errno_error("duplicate a network namespace").message());
   }
-  for (auto &tree : *trees) fds.push_back(std::move(tree));
+  // The home is the first; what is missing and may be is nobody's any more.
+  for (std::size_t i = trees->size(); i-- > 1;)
+    if (!(*trees)[i].valid()) spawn.binds.erase(spawn.binds.begin() + static_cast<std::ptrdiff_t>(i) - 1);
+  for (auto &tree : *trees)
+    if (tree.valid()) fds.push_back(std::move(tree));
   const std::weak_ptr<Run> weak = weak_from_this();
   if (spawn.own_start) {
     own_zygote_ = zygote_.another();

@@ -15,16 +15,19 @@
 namespace paddock::supervisor {
 namespace {
 
-// What the child says: all trees come with it, or `attempt` says what went wrong.
+// What the child says: all trees come with it (but those of `missing` requests), or `attempt` says what went
+// wrong.
 struct Opened {
   static constexpr std::uint8_t kType = 1;
   std::string attempt;
   std::int32_t code = 0;
+  std::vector<std::uint32_t> missing;  // ascending
 
   template <typename Io>
   void fields(Io &io) {
     io(attempt);
     io(code);
+    io(missing);
   }
 };
 
@@ -32,10 +35,14 @@ struct Opened {
                            const MessageSocket &socket) {
   std::vector<UniqueFd> trees;
   Opened opened;
-  for (const auto &request : requests) {
-    auto tree = sandbox::open_detached_tree(request.path, request.rules);
+  for (std::uint32_t i = 0; i < requests.size(); ++i) {
+    auto tree = sandbox::open_detached_tree(requests[i].path, requests[i].rules);
+    if (!tree && tree.error().code == ENOENT && requests[i].may_be_missing) {
+      opened.missing.push_back(i);
+      continue;
+    }
     if (!tree) {
-      opened = {tree.error().attempt, tree.error().code};
+      opened = {tree.error().attempt, tree.error().code, {}};
       trees.clear();
       break;
     }
@@ -106,8 +113,14 @@ Result<std::shared_ptr<TreeOpener>> TreeOpener::start(boost::asio::io_context &i
         const auto opened = packet.as<Opened>();
         if (!opened) return self->finish(opened.error());
         if (!opened->attempt.empty()) return self->finish(Error{opened->attempt, opened->code});
-        if (packet.fds.size() != count) return self->finish(Error{"trees are missing"});
-        self->finish(std::move(packet.fds));
+        if (packet.fds.size() + opened->missing.size() != count)
+          return self->finish(Error{"trees are missing"});
+        auto trees = std::move(packet.fds);
+        for (const std::uint32_t place : opened->missing) {
+          if (place > trees.size()) return self->finish(Error{"trees are missing"});
+          trees.emplace(trees.begin() + place);
+        }
+        self->finish(std::move(trees));
       },
       [weak](const Error &) {
         if (const auto self = weak.lock()) self->finish(Error{"the process that opens homes has ended"});

@@ -18,6 +18,7 @@ namespace paddock::supervisor {
 struct TreeRequest {
   std::string path;
   sandbox::TreeRules rules;
+  bool may_be_missing = false;  // then there is no tree, and the descriptor is none
 };
 
 class TreeOpener : public std::enable_shared_from_this<TreeOpener> {

@@ -31,6 +31,10 @@ struct Bind {
   std::string target;
   bool writable = false;
   bool optional = false;  // left out where the view has nothing at the target that it could cover
+  bool may_be_missing = false;  // left out where the host has no source
+  bool noexec = false;
+  bool nosuid = true;
+  bool nodev = true;
 
   template <typename Io>
   void fields(Io &io) {
@@ -38,6 +42,10 @@ struct Bind {
     io(target);
     io(writable);
     io(optional);
+    io(may_be_missing);
+    io(noexec);
+    io(nosuid);
+    io(nodev);
   }
 };
 

@@ -48,13 +48,16 @@ def _toml(table, path=()):
     lines, tables = [], []
     for key, value in table.items():
         key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else json.dumps(key)
+        name = ".".join((*path, key))
         if isinstance(value, dict):
-            tables.append(((*path, key), value))
+            tables.append((f"[{name}]", (*path, key), value))
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            tables += [(f"[[{name}]]", (*path, key), entry) for entry in value]
         else:
             lines.append(f"{key} = {json.dumps(value)}")
     text = "\n".join(lines) + "\n" if lines else ""
-    for name, inner in tables:
-        text += f"\n[{'.'.join(name)}]\n" + _toml(inner, name)
+    for head, inner_path, inner in tables:
+        text += f"\n{head}\n" + _toml(inner, inner_path)
     return text
 
 
