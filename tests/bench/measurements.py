@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import statistics
 import subprocess
@@ -53,6 +54,22 @@ def socket_load(pool, **options):
     if result["errors"]:
         raise RuntimeError(f"{pool.name}: {result['errors']} of {result['requests']} requests failed")
     return result
+
+
+def medians(program, count):
+    """What one of our benchmark programs prints of `count` repetitions: {what: microseconds, wall}."""
+    found = re.findall(r"^(.+?) +median +(\d+) ", _run(machine.BIN / program, str(count), seconds=120), re.MULTILINE)
+    return {what: int(value) for what, value in found}
+
+
+def cpu_each(program, count):
+    """CPU of one repetition and of all processes that it started and that have ended, microseconds."""
+    def cpu(repetitions):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        _run(machine.BIN / program, str(repetitions), seconds=120)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return (cpu(count + 1) - cpu(1)) / count * 1e6
 
 
 class CpuMeter:
