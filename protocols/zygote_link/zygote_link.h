@@ -30,7 +30,7 @@ struct Bind {
   std::string source;
   std::string target;
   bool writable = false;
-  bool optional = false;  // left out where the view has nothing at the target that it could cover
+  bool optional = false;        // left out where the view has nothing at the target that it could cover
   bool may_be_missing = false;  // left out where the host has no source
   bool noexec = false;
   bool nosuid = true;
