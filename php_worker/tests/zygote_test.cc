@@ -141,6 +141,8 @@ class Tenant {
     REQUIRE(page);
     auto handoff_ends = MessageSocket::pair();
     REQUIRE(handoff_ends);
+    REQUIRE(handoff_ends->second.set_nonblocking(true).ok());
+    gateway_ = std::move(handoff_ends->first);
     const std::array<BorrowedFd, zygote_link::kFixedFds> fds = {
         listen, ends->second.fd(), *log, *board, cgroup_.fd(), *page, handoff_ends->second.fd(), *tree};
     REQUIRE(zygote.link().send(spawn_, fds));
@@ -182,6 +184,7 @@ class Tenant {
   [[nodiscard]] std::string log() const { return contents(outside_.path() + "/log"); }
   [[nodiscard]] const TemporaryDirectory &home() const { return home_; }
   MessageSocket &link() { return link_; }
+  MessageSocket &gateway() { return gateway_; }  // the gateway's end
   Child &keeper() { return keeper_; }
 
   Response run(const std::string &code, ParamList params = {}) {
@@ -198,6 +201,7 @@ class Tenant {
   Cgroup cgroup_;
   zygote_link::Spawn spawn_;
   MessageSocket link_;
+  MessageSocket gateway_;
   Child keeper_;
   int scripts_ = 0;
 };
@@ -278,6 +282,28 @@ TEST_CASE("a lock that one sandbox holds on opcache's lock file does not stop an
   const std::string first = inode(alice);
   CHECK_FALSE(first.empty());
   CHECK(first != inode(bob));
+}
+
+// The gateway counts a connection in the page after it has sent it, maybe long after: it was preempted.
+TEST_CASE("a connection of the gateway is served though the page does not tell of it yet") {
+  Zygote zygote;
+  Tenant tenant(61001);
+  tenant.start(zygote);
+  tenant.wait_ready();
+  for (int i = 0; i < 10; ++i) {
+    CHECK(tenant.run("echo 'accepted';").body == "accepted");
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    const UniqueFd client(ends[0]);
+    UniqueFd handed(ends[1]);
+    Request request;
+    request.script = tenant.home().write("handed.php", "<?php echo 'handed';");
+    REQUIRE(send_all(client, request.wire()));
+    const std::array<BorrowedFd, 1> fds = {handed};
+    REQUIRE(tenant.gateway().send(handoff::Connection{}, fds).ok());
+    handed.reset();
+    CHECK(parse_response(receive_all(client)).body == "handed");
+  }
 }
 
 TEST_CASE("without opcache it works too") {
