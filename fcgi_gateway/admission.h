@@ -12,7 +12,8 @@
 // connections now and then, and nothing else: a busy, healthy site pays no hop.
 //
 // In every state a worker may give a connection away whose request does not come (SlowRequests). When that is
-// whole, it goes to a worker that is free, past the states, or into the queue.
+// whole, it goes to a worker that is free, past the states; where none is, it is queued and the state is
+// kReturning, though the gateway has accepted nothing.
 //
 // All that the sandbox says (alarm, scoreboard, Ready) may be a lie. It decides which of the tenant's own
 // connections are served when; what the gateway holds is bounded by what it counts itself.

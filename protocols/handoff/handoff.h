@@ -2,9 +2,10 @@
 // a worker is untrusted: it runs the tenant's code.
 //
 // As long as Page::takeover is 0, workers accept on the leased socket, and say no more than Full and Slow.
-// While it is 1 the gateway accepts, and a worker that is free sends Ready and waits for an answer:
-// Connection (with the connection, SCM_RIGHTS) or Resume. Workers share one end of the socket, so that any of
-// those who wait may take an answer.
+// While it is 1 a worker that is free sends Ready and waits for an answer:
+// Connection (with the connection, SCM_RIGHTS) or Resume; the gateway accepts, or only has something to give
+// to whoever is free next. Workers share one end of the socket, so that any of those who wait may take an
+// answer, and nobody else does: who waits is on the scoreboard (Slot::asks).
 //
 // The gateway also hands out connections that nobody has asked for: requests that were slow to come and are
 // whole now. Page::handed tells free workers to look; the keeper wakes one where all of them are in
