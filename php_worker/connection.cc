@@ -52,6 +52,7 @@ void Connection::adopt(int fd) {
   whole_ = false;
   moment_left_ = write_left_ = kMoment;
   outbox_.reset();
+  bytes_out_ = 0;
   output_size_ = 0;
   record_open_ = false;
   finished_ = false;
@@ -333,6 +334,7 @@ void Connection::close_record() {
 bool Connection::write(const char *data, std::size_t size) {
   if (finished_) return true;
   if (peer_gone() || fd_ < 0) return false;
+  bytes_out_ += size;
   const std::size_t needed = size + (record_open_ ? 0 : fastcgi::kHeaderSize);
   if (needed <= kOutputSize - kTailSize - output_size_) {
     if (!record_open_) open_record();

@@ -73,6 +73,11 @@ class Connection {
   // its write fail with EPIPE, and mod_proxy_fcgi then throws a complete answer away.
   void close();
 
+  // Of this connection: the body's bytes that came, and the answer's, headers included, that PHP has written.
+  // Whole after close().
+  [[nodiscard]] std::uint64_t bytes_in() const { return assembler_.stdin_bytes(); }
+  [[nodiscard]] std::uint64_t bytes_out() const { return bytes_out_; }
+
   [[nodiscard]] bool is_open() const { return fd_ >= 0; }
   [[nodiscard]] bool finished() const { return finished_; }
   // The peer cannot or will not take the answer: it closed, aborted, or did not read for kWritePatience.
@@ -115,6 +120,7 @@ class Connection {
   std::chrono::microseconds moment_left_{};
   Clock::time_point left_at_{};  // when the last one was given away
 
+  std::uint64_t bytes_out_ = 0;
   std::unique_ptr<char[]> output_;
   std::size_t output_size_ = 0;
   std::size_t record_at_ = 0;  // where the open STDOUT record's header is, while record_open_

@@ -324,6 +324,9 @@ class Worker final : private Relief {
                     scoreboard::kStatusClasses]
           .fetch_add(1, std::memory_order_relaxed);
       board.by_time[latency_bucket(now - start)].fetch_add(1, std::memory_order_relaxed);
+      if (connection_.bytes_in() > 0)
+        board.bytes_in.fetch_add(connection_.bytes_in(), std::memory_order_relaxed);
+      board.bytes_out.fetch_add(connection_.bytes_out(), std::memory_order_relaxed);
     }
     board.request_ns.fetch_add(now - start, std::memory_order_relaxed);
     board.last_end_ns.store(now, std::memory_order_relaxed);

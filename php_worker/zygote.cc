@@ -205,14 +205,19 @@ class Zygote {
 }  // namespace
 
 Result<int> run_zygote(const ZygoteOptions &options) {
-  set_title("paddock: zygote");
+  set_title(options.opcache_mib == 0
+                ? "paddock: zygote"
+                : "paddock: zygote, opcache " + std::to_string(options.opcache_mib) + "M");
   MessageSocket link{UniqueFd(options.link_fd)};
   if (::fcntl(options.link_fd, F_SETFD, FD_CLOEXEC) != 0)
     return errno_error("--link-fd is no open descriptor");
   const std::vector<int> fds_before = open_fds();
   PADDOCK_TRY(const auto mappings_before, OpcacheRegion::shared_mappings());
   const auto started = std::chrono::steady_clock::now();
-  PADDOCK_CHECK(start_php({options.ini_dir, {}}));
+  PhpOptions php{options.ini_dir, {}};
+  if (options.opcache_mib != 0)
+    php.ini.emplace_back("opcache.memory_consumption", std::to_string(options.opcache_mib));
+  PADDOCK_CHECK(start_php(php));
   const auto took = std::chrono::steady_clock::now() - started;
   std::vector<int> php_fds = opened_since(fds_before);
   PADDOCK_TRY(OpcacheRegion opcache, OpcacheRegion::learn(mappings_before, php_fds));

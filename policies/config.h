@@ -152,6 +152,7 @@ struct Plan {
   bool seccomp_learning = false;  // what the profile does not know runs, and is logged
   Network network = Network::kHost;
   Egress egress;
+  std::uint32_t opcache_mib = 0;  // opcache.memory_consumption; 0: what php.ini says
   bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;

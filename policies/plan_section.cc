@@ -25,6 +25,10 @@ constexpr std::uint64_t kMaxIo = std::numeric_limits<std::int64_t>::max();
 constexpr std::uint64_t kMaxMail = 1'000'000;
 constexpr std::uint64_t kMostMail = 1ULL << 30;
 constexpr std::uint64_t kMaxRecipients = 200;  // mail_link::Deliver::kMostRecipients
+constexpr std::uint64_t kMiB = 1ULL << 20;
+// Room for PHP's interned strings (8 MiB) and something beside; what PHP's own integer holds.
+constexpr std::uint64_t kLeastOpcache = 16 * kMiB;
+constexpr std::uint64_t kMostOpcache = 16ULL << 30;
 constexpr std::uint64_t kKeeper = 1;           // the sandbox's pid 1 counts too
 
 template <typename T>
@@ -35,6 +39,17 @@ void narrow(const std::optional<std::uint64_t> &from, T &to) {
 template <typename T>
 void narrow(const std::optional<std::uint64_t> &from, std::optional<T> &to) {
   if (from) to = static_cast<T>(*from);
+}
+
+// A size of its own needs a zygote of its own, so it is one that others are likely to share.
+void read_opcache(Section &section, Plan &plan) {
+  const auto size = section.bytes("opcache", kLeastOpcache, kMostOpcache);
+  if (!size) return;
+  if (*size % kMiB != 0)
+    section.fail("opcache", "not a whole number of MiB", "a size as \"64M\"");
+  else if (plan.limits.memory_max && *size >= *plan.limits.memory_max)
+    section.warn("opcache", "does not fit into memory_max (" + format_bytes(*plan.limits.memory_max) + ")");
+  plan.opcache_mib = static_cast<std::uint32_t>(*size / kMiB);
 }
 
 void read_memory(Section &section, std::string_view key, std::uint64_t least,
@@ -203,6 +218,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   read_serving(section, plan.serving);
   read_mail_limits(section, plan.mail);
   read_limits(section, machine, plan.limits);
+  read_opcache(section, plan);
   if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) set_upload_max(*upload, plan.ini);
   read_ini(section, plan.ini);
   read_environment(section, plan.environment);

@@ -203,3 +203,15 @@ TEST_CASE("upload sizes become php.ini's, and an ini entry of the plan goes over
   CHECK(value("b", "upload_max_filesize") == "8388608;");
   CHECK(value("b", "post_max_size") == "99M;");
 }
+
+TEST_CASE("opcache's size is inherited, and one that memory_max does not hold is warned about") {
+  const auto loaded = load("[plan.a]\nmemory_max = \"64M\"\nopcache = \"32M\"\n[plan.b]\ninherits = \"a\"\n");
+  REQUIRE(loaded.config.has_value());
+  CHECK(loaded.config->plans.at("b").opcache_mib == 32);
+  CHECK(loaded.config->plans.at("default").opcache_mib == 0);
+  CHECK(loaded.diagnostics.empty());
+  const auto tight = load("[plan.a]\nmemory_max = \"64M\"\nopcache = \"64M\"\n");
+  CHECK(tight.config.has_value());
+  REQUIRE(tight.diagnostics.size() == 1);
+  CHECK(tight.diagnostics.front().message.find("memory_max (64M)") != std::string::npos);
+}

@@ -182,6 +182,8 @@ void Accountant::sample(const std::string &tenant, Book &book, Depth depth) {
   board_counters.requests = board->requests.load(std::memory_order_relaxed);
   board_counters.request_ns = board->request_ns.load(std::memory_order_relaxed);
   board_counters.late = board->late.load(std::memory_order_relaxed);
+  board_counters.bytes_in = board->bytes_in.load(std::memory_order_relaxed);
+  board_counters.bytes_out = board->bytes_out.load(std::memory_order_relaxed);
   const auto now = std::chrono::steady_clock::now();
   book.meter.read_board(book.run_identity, board_counters, book.run->workers_max(),
                         now - book.run->started());

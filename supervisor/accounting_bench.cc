@@ -1,7 +1,9 @@
 // What accounting costs the supervisor: CPU of 1,000 active tenants sampled each second, with ten rules, and
 // of writing that to history.db each ten seconds. Each tenant is a cgroup with a process that runs and
 // touches memory between two samples, so that the kernel has something to add up. As root; makes and removes
-// the cgroups below the cgroup that is named (paddock-bench-PID).
+// the cgroups below paddock-bench-PID.
+//
+// accounting_bench [--without-controllers]: as on a host that has none for us, to see what their files cost.
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -59,6 +62,14 @@ std::vector<rules::Rule> ten_rules() {
 [[noreturn]] void fail(const Error &error) {
   std::fprintf(stderr, "%s\n", error.message().c_str());
   std::_Exit(1);
+}
+
+void take_controllers_away(const std::string &base) {
+  const auto host = cgroups::HostLayout::detect();
+  if (!host) fail(host.error());
+  const std::string file = host->mount + "/" + base + "/tenants/cgroup.subtree_control";
+  for (const char *controller : {"-cpu", "-memory", "-pids", "-io"})
+    std::ofstream(file) << controller << std::flush;  // fails where there is none
 }
 
 // A tenant's process: at each byte it touches some memory, and says so.
@@ -172,9 +183,11 @@ int main(int count, char **arguments) {
   ::getrlimit(RLIMIT_NOFILE, &files);
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
-  auto hierarchy =
-      cgroups::Hierarchy::open(count > 1 ? arguments[1] : "paddock-bench-" + std::to_string(::getpid()));
+  const std::string base = "paddock-bench-" + std::to_string(::getpid());
+  auto hierarchy = cgroups::Hierarchy::open(base);
   if (!hierarchy) fail(hierarchy.error());
+  const bool without = count > 1 && std::string(arguments[1]) == "--without-controllers";
+  if (without) take_controllers_away(base);
   std::vector<Sampled> tenants;
   tenants.reserve(kTenants);
   for (std::size_t number = 0; number < kTenants; ++number) {
@@ -196,6 +209,7 @@ int main(int count, char **arguments) {
   }
   std::string missing;
   for (const auto &controller : hierarchy->missing_controllers()) missing += " " + controller;
+  if (without) missing = " cpu memory pids io";
   if (const auto removed = hierarchy->remove(); !removed) fail(removed.error());
 
   const auto percent = [](double seconds) { return 100 * seconds / kSeconds; };

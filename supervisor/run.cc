@@ -57,15 +57,16 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
       spawn.binds.push_back({bind.source, bind.target, bind.writable, false, bind.optional, bind.noexec,
                              bind.nosuid, bind.nodev});
   spawn.own_start = plan.own_start;
+  spawn.opcache_mib = plan.opcache_mib;
   if (plan.seccomp_filter) spawn.seccomp = *plan.seccomp_filter;
   spawn.network = static_cast<zygote_link::Network>(plan.network);
   return spawn;
 }
 
-Run::Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
+Run::Run(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
          Callbacks callbacks)
     : io_(io),
-      zygote_(zygote),
+      zygote_(std::move(zygote)),
       name_(spawn.name),
       workers_max_(std::min<std::uint32_t>(spawn.workers_max, scoreboard::kMaxWorkers)),
       cgroup_(std::move(cgroup)),
@@ -75,13 +76,12 @@ Run::Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &
 
 Run::~Run() {
   if (link_) link_->close();
-  Zygote::retire(std::move(own_zygote_));
 }
 
-Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, Zygote &zygote, zygote_link::Spawn spawn,
+Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, zygote_link::Spawn spawn,
                                         BorrowedFd listener, UniqueFd tenant_log, cgroups::Cgroup cgroup,
                                         std::optional<network::TenantLink> link, Callbacks callbacks) {
-  std::shared_ptr<Run> run(new Run(io, zygote, spawn, std::move(cgroup), std::move(callbacks)));
+  std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
   const auto give_up = [&run](const Error &error) {
     [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
     return error;
@@ -165,11 +165,10 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
     if (tree.valid()) fds.push_back(std::move(tree));
   const std::weak_ptr<Run> weak = weak_from_this();
   if (spawn.own_start) {
-    own_zygote_ = zygote_.another();
-    own_zygote_->start();
+    zygote_ = zygote_->another();
+    zygote_->start();
   }
-  Zygote &zygote = own_zygote_ ? *own_zygote_ : zygote_;
-  request_ = zygote.request(std::move(spawn), std::move(fds),
+  request_ = zygote_->request(std::move(spawn), std::move(fds),
                             {.on_spawned =
                                  [weak](Child keeper) {
                                    if (const auto self = weak.lock()) self->spawned(std::move(keeper));
@@ -181,7 +180,7 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
 }
 
 void Run::spawned(Child keeper) {
-  Zygote::retire(std::move(own_zygote_));
+  zygote_.reset();
   watch_ = ChildWatch::start(io_, std::move(keeper), [weak = weak_from_this()](const ExitStatus &status) {
     if (const auto self = weak.lock()) self->ended("the keeper ended: " + status.to_string());
   });
@@ -238,7 +237,7 @@ std::optional<network::Traffic> Run::traffic() const {
 void Run::drain(std::chrono::milliseconds patience) {
   end_.asked = true;
   // One that the zygote is at may be serving before we hear of it. Its keeper finds the order when it comes.
-  if (!watch_ && !(own_zygote_ ? *own_zygote_ : zygote_).under_way(request_)) return kill();
+  if (!watch_ && !zygote_->under_way(request_)) return kill();
   link_->send(keeper_link::Drain{milliseconds_of(patience)});
   // The keeper keeps to the patience by itself; if it does not, something in there is stronger than it.
   patience_timer_.expires_after(patience + std::chrono::seconds(2));
@@ -257,7 +256,7 @@ void Run::kill() {
   if (const auto killed = cgroup_.kill(); !killed) log::error(name_ + ": " + killed.error().message());
   if (!watch_ && link_) {
     // Not cloned yet, as far as we know: whatever comes of it, nobody waits for it.
-    (own_zygote_ ? *own_zygote_ : zygote_).forget(request_);
+    zygote_->forget(request_);
     ended("killed before it started");
   }
 }
@@ -275,7 +274,7 @@ void Run::ended(const std::string &why) {
   link_.reset();
   opener_.reset();
   prepared_ = {};
-  Zygote::retire(std::move(own_zygote_));
+  zygote_.reset();
   if (end_.why.empty()) end_.why = why;
   if (watch_) callbacks_.on_dead(end_);
   watch_.reset();

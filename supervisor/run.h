@@ -53,7 +53,7 @@ class Run : public std::enable_shared_from_this<Run> {
   // Makes scoreboard and links, has the home and the binds opened in the host's mount namespace (TreeOpener),
   // and asks the zygote. `link`: for Network::kNat, made by the same child. `cgroup` has been created with
   // the plan's limits. An Error: nothing was started, and the cgroup is removed.
-  [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io, Zygote &zygote,
+  [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote,
                                                           zygote_link::Spawn spawn, BorrowedFd listener,
                                                           UniqueFd tenant_log, cgroups::Cgroup cgroup,
                                                           std::optional<network::TenantLink> link,
@@ -87,7 +87,7 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] std::vector<RunningRequest> running_requests() const;
 
  private:
-  Run(boost::asio::io_context &io, Zygote &zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
+  Run(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
       Callbacks callbacks);
   void opened(Result<std::vector<UniqueFd>> trees);
   void spawned(Child keeper);
@@ -96,9 +96,8 @@ class Run : public std::enable_shared_from_this<Run> {
   void remove_cgroup(int attempt);
 
   boost::asio::io_context &io_;
-  Zygote &zygote_;
-  std::shared_ptr<Zygote> own_zygote_;  // Plan::own_start: from before the clone until it is cloned
-  std::uint32_t request_ = 0;           // the zygote's number for the start
+  std::shared_ptr<Zygote> zygote_;  // until the keeper is cloned; with Plan::own_start nobody else's
+  std::uint32_t request_ = 0;       // its number for the start
   std::string name_;
   std::uint32_t workers_max_;
   cgroups::Cgroup cgroup_;

@@ -195,14 +195,14 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
                       runtime_.php_ini_dir};
   zygote.environment = environment;
   zygote.cgroup = hierarchy_.zygote().directory();
-  zygote_ = std::make_unique<Zygote>(io_, std::move(zygote));
+  zygotes_ = std::make_unique<Zygotes>(io_, std::move(zygote));
 
   PADDOCK_CHECK(start_mail(program_dir));
   services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
-                                                  *gateway_, *zygote_, accountant_, manager_, networks_,
+                                                  *gateway_, *zygotes_, accountant_, manager_, networks_,
                                                   mail_.get(), program_dir + "/paddock-sendmail"});
   gateway_->start();
-  zygote_->start();
+  zygotes_->want(*config_);
   return {};
 }
 
@@ -388,6 +388,7 @@ Result<control::Reloaded> Supervisor::reload() {
   runtime_.stop_patience = fresh->runtime.stop_patience;
   config_ = fresh;
   apply_book_settings();
+  zygotes_->want(*config_);
   try_plans();
   for (const auto &[name, refusal] : refused_plans_)
     note(control::FindingSeverity::kError, "plan " + name, refusal.message());
@@ -497,9 +498,9 @@ void Supervisor::finish_stop_when_quiet() {
       std::all_of(leaving_.begin(), leaving_.end(), quiet) && left_overs_.empty();
   if (all_quiet || hand_over_) {
     gateway_->stop();
-    zygote_->stop();
+    zygotes_->stop();
     if (mail_) mail_->stop();
-    if (!gateway_->program().running() && !zygote_->program().running() &&
+    if (!gateway_->program().running() && !zygotes_->running() &&
         !(dashboard_ && dashboard_->running()) && !(mail_ && mail_->program().running())) {
       leave();
       return;

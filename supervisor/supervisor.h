@@ -25,7 +25,7 @@
 #include "supervisor/networks.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
-#include "supervisor/zygote.h"
+#include "supervisor/zygotes.h"
 
 namespace paddock::supervisor {
 
@@ -54,7 +54,8 @@ class Supervisor {
   [[nodiscard]] const policies::Config &config() const { return *config_; }
   [[nodiscard]] const cgroups::Hierarchy &hierarchy() const { return hierarchy_; }
   [[nodiscard]] const Gateway &gateway() const { return *gateway_; }
-  [[nodiscard]] const Zygote &zygote() const { return *zygote_; }
+  // The one of php.ini's opcache.
+  [[nodiscard]] const Zygote &zygote() const { return *zygotes_->of(0); }
   // Null: the config names none.
   [[nodiscard]] const HelperProgram *dashboard() const { return dashboard_.get(); }
   // Null: the config names no MTA.
@@ -115,7 +116,7 @@ class Supervisor {
   UniqueFd spool_;
   UniqueFd refusal_reports_;
   std::unique_ptr<Gateway> gateway_;
-  std::unique_ptr<Zygote> zygote_;
+  std::unique_ptr<Zygotes> zygotes_;
   std::unique_ptr<HelperProgram> dashboard_;
   UniqueFd mail_spool_;
   std::unique_ptr<MailBroker> mail_;

@@ -26,6 +26,7 @@
 #include "supervisor/networks.h"
 #include "supervisor/run.h"
 #include "supervisor/service_manager.h"
+#include "supervisor/zygotes.h"
 
 namespace paddock::supervisor {
 
@@ -38,7 +39,7 @@ struct Services {
   BlockList &throttles;
   BlockList &freezes;
   Gateway &gateway;
-  Zygote &zygote;
+  Zygotes &zygotes;
   Accountant &accountant;
   ServiceManager &manager;
   Networks &networks;

@@ -17,13 +17,21 @@ Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
                {.on_packet = [this](Packet &packet) { on_packet(packet); },
                 .on_down = [this] { on_down(); },
                 // Not from within one of its own call-backs.
-                .on_gone = [this] { boost::asio::post(io_, [self = std::move(self_)] {}); }}) {}
+                .on_gone = [this] { boost::asio::post(io_, [self = std::shared_ptr<Zygote>(std::move(self_))] {}); }}) {}
 
-void Zygote::retire(std::shared_ptr<Zygote> zygote) {
-  if (!zygote) return;
-  zygote->pending_.clear();
-  zygote->program_.stop();
-  if (zygote->program_.running()) zygote->self_ = zygote;
+std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options) {
+  return {new Zygote(io, std::move(options)), retire};
+}
+
+void Zygote::retire(Zygote *zygote) {
+  std::unique_ptr<Zygote> owned(zygote);
+  owned->pending_.clear();
+  owned->program_.stop();
+  // It may be one of its own call-backs that has dropped the last reference.
+  if (owned->program_.running())
+    zygote->self_ = std::move(owned);
+  else
+    boost::asio::post(zygote->io_, [gone = std::shared_ptr<Zygote>(std::move(owned))] {});
 }
 
 std::uint32_t Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks) {

@@ -23,12 +23,10 @@ struct SpawnCallbacks {
 
 class Zygote {
  public:
-  Zygote(boost::asio::io_context &io, SpawnOptions options);
-
+  // With the last reference the program is told to end.
+  [[nodiscard]] static std::shared_ptr<Zygote> make(boost::asio::io_context &io, SpawnOptions options);
   // Another one, of the same kind, for one sandbox that is to have an address layout of its own.
-  [[nodiscard]] std::shared_ptr<Zygote> another() const { return std::make_shared<Zygote>(io_, options_); }
-  // Has it end, and keeps it until it has: it is this process's child.
-  static void retire(std::shared_ptr<Zygote> zygote);
+  [[nodiscard]] std::shared_ptr<Zygote> another() const { return make(io_, options_); }
 
   void start() { program_.start(); }
   void stop() { program_.stop(); }
@@ -48,6 +46,9 @@ class Zygote {
   [[nodiscard]] const std::string &php_version() const { return php_version_; }
 
  private:
+  Zygote(boost::asio::io_context &io, SpawnOptions options);
+  static void retire(Zygote *zygote);
+
   struct Pending {
     zygote_link::Spawn spawn;
     std::vector<UniqueFd> fds;
@@ -63,7 +64,7 @@ class Zygote {
 
   boost::asio::io_context &io_;
   SpawnOptions options_;
-  std::shared_ptr<Zygote> self_;  // while it ends, after retire()
+  std::unique_ptr<Zygote> self_;  // while it ends, after retire(): it is this process's child
   boost::asio::steady_timer stray_timer_;
   std::map<std::uint64_t, std::shared_ptr<ChildWatch>> strays_;
   std::uint64_t next_stray_ = 0;

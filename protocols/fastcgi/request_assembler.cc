@@ -63,6 +63,7 @@ bool RequestAssembler::begin_request(const Fragment &fragment, Event &event) {
   params_.clear();
   has_settings_ = false;
   settings_.clear();
+  stdin_bytes_ = 0;
   state_ = State::kParams;
   return false;
 }
@@ -108,6 +109,7 @@ bool RequestAssembler::take_body(const Fragment &fragment, Event &event) {
     event = Event::kStdinEnd;
     return true;
   }
+  stdin_bytes_ += fragment.content.size();
   data_ = fragment.content;
   event = Event::kStdin;
   return true;
@@ -203,6 +205,7 @@ void RequestAssembler::reset() {
   params_.clear();
   has_settings_ = false;
   settings_.clear();
+  stdin_bytes_ = 0;
   data_ = {};
   error_ = {};
 }

@@ -68,6 +68,8 @@ class RequestAssembler {
   [[nodiscard]] bool keep_connection() const { return keep_connection_; }
   // A request has begun and finish_request() has not been called.
   [[nodiscard]] bool active() const { return state_ != State::kNoRequest && state_ != State::kFailed; }
+  // Of the request's body, seen so far.
+  [[nodiscard]] std::uint64_t stdin_bytes() const { return stdin_bytes_; }
   [[nodiscard]] bool stdin_ended() const { return state_ == State::kBodyEnded; }
   // Not one byte of a record is outstanding and no request is active: where a peer may close.
   [[nodiscard]] bool idle() const { return state_ == State::kNoRequest && reader_.at_boundary(); }
@@ -96,6 +98,7 @@ class RequestAssembler {
   std::vector<std::uint8_t> params_;
   bool has_settings_ = false;
   std::vector<std::uint8_t> settings_;
+  std::uint64_t stdin_bytes_ = 0;
   std::span<const std::uint8_t> data_;
   std::string_view error_;
   // A short record's content, gathered where a read has cut it.

@@ -43,6 +43,8 @@ struct Board {
   std::atomic<std::uint64_t> last_end_ns;  // when the last request ended
   std::atomic<std::uint64_t> late;         // requests that were past their deadline
   std::atomic<std::uint64_t> slow;         // requests that the slow log has
+  std::atomic<std::uint64_t> bytes_in;     // of request bodies that came
+  std::atomic<std::uint64_t> bytes_out;    // of answers, headers included
   // Of `requests`: by the first digit of the status that was sent (0: none was), and by how long they ran
   alignas(64) std::array<std::atomic<std::uint64_t>, kStatusClasses> by_class;
   std::array<std::atomic<std::uint64_t>, kLatencyBuckets> by_time;

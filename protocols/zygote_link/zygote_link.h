@@ -124,6 +124,7 @@ struct Spawn {
   Network network = Network::kHost;
   std::string resolver;    // the nameserver of resolv.conf(5) in the view; empty: the host's
   bool own_start = false;  // this zygote was started for this sandbox alone
+  std::uint32_t opcache_mib = 0;  // and with that much memory for opcache; 0: what php.ini says
 
   template <typename Io>
   void fields(Io &io) {
@@ -146,6 +147,7 @@ struct Spawn {
     io(network);
     io(resolver);
     io(own_start);
+    io(opcache_mib);
   }
 };
 

@@ -14,6 +14,7 @@ from harness import fastcgi, machine, process
 
 LOAD = machine.BIN.parent / "tests" / "fcgi-load"
 METRICS = machine.BIN.parent / "tests" / "metrics_bench"
+ACCOUNTING = machine.BIN.parent / "tests" / "accounting_bench"
 TICK_US = 1_000_000 / os.sysconf("SC_CLK_TCK")
 
 
@@ -70,6 +71,13 @@ def cpu_each(program, count):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return (cpu(count + 1) - cpu(1)) / count * 1e6
+
+
+def accounting_cost(arguments, vm=False):
+    """{what: percent of one core}"""
+    inside = [machine.REPOSITORY / "vagrant/vm/run", "--timeout", "280", "--"] if vm else []
+    told = _run(*inside, ACCOUNTING, *arguments, seconds=300)
+    return {what: float(value) for what, value in re.findall(r"^  (\w.*?)  +(\d+\.\d+)", told, re.MULTILINE)}
 
 
 class CpuMeter:

@@ -268,7 +268,7 @@ def test_a_start_of_its_own_has_addresses_of_its_own(make_paddock, make_apache):
     common = libphp("alice")
     assert libphp("bob") == common
     assert len({common, libphp("carol"), libphp("dora")}) == 3
-    zygote = machine.wait_for(lambda: len(pids := paddock._in_cgroup("zygote")) == 1 and pids[0], 20,
+    zygote = machine.wait_for(lambda: len(pids := paddock.in_cgroup("zygote")) == 1 and pids[0], 20,
                               "the zygotes of one sandbox have ended")
     assert process.alive(zygote)
     # It is no other sandbox than the others'.

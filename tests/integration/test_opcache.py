@@ -3,11 +3,12 @@
 import concurrent.futures
 import json
 import os
+import signal
 import time
 
 import pytest
 
-from harness import fastcgi
+from harness import fastcgi, machine
 
 pytestmark = pytest.mark.sanitizer
 
@@ -147,3 +148,50 @@ def test_random_numbers_differ_between_sandboxes(own_host):
             host.paddock.cli("stop", name)
     for column in zip(*seen):
         assert len(set(column)) == len(seen)
+
+
+SIZE = """$memory = opcache_get_status(false)['memory_usage'];
+    return ($memory['used_memory'] + $memory['free_memory'] + $memory['wasted_memory']) >> 20;"""
+
+
+def zygotes(paddock):
+    return paddock.in_cgroup("zygote")
+
+
+def test_its_size_is_the_plans(make_paddock, make_apache):
+    paddock = make_paddock(plans={"small": {"opcache": "24M"}, "other": {"opcache": "40M"}, "unused": {"opcache": "50M"}})
+    for name, options in (("alice", {}), ("bob", {"plan": "small"}), ("carol", {"plan": "other"})):
+        paddock.add_tenant(name, **options)
+    apache = make_apache(paddock.start())
+    machine.wait_for(lambda: len(zygotes(paddock)) == 3, 20, "a zygote for each size in use")
+    assert apache.sites["bob"].run(SIZE) == 24
+    assert apache.sites["carol"].run(SIZE) == 40
+    assert apache.sites["alice"].run(SIZE) not in (24, 40)
+    # A script that does not fit is compiled each time; nobody else's cache minds.
+    apache.sites["bob"].run("""
+        for ($i = 0; $i < 40; $i++) {
+            file_put_contents("/tmp/big$i.php", '<?php return [' . str_repeat("'" . str_repeat((string)$i, 400) . "',", 2500) . '];');
+            touch("/tmp/big$i.php", time() - 100);
+            include "/tmp/big$i.php";
+        }
+        return 1;""", seconds=60)
+    assert apache.sites["bob"].get("/hello.php").ok()
+    # A change reaches the running, and what nobody needs any more ends.
+    paddock.config.write_text(paddock.config.read_text().replace("40M", "24M"))
+    paddock.cli("reload")
+    assert apache.sites["carol"].run(SIZE, seconds=60) == 24
+    machine.wait_for(lambda: len(zygotes(paddock)) == 2, 20, "the zygote of 40M has gone")
+
+
+def test_a_zygote_of_a_size_is_replaced(make_paddock, make_apache):
+    paddock = make_paddock(plan={"opcache": "24M", "idle": "0s"})
+    paddock.add_tenant("alice")
+    apache = make_apache(paddock.start())
+    site = apache.sites["alice"]
+    assert site.run(SIZE) == 24
+    before = zygotes(paddock)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    paddock.cli("kill", "alice")
+    assert site.run(SIZE, seconds=60) == 24
+    assert not set(zygotes(paddock)) & set(before)

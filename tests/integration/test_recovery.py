@@ -193,7 +193,7 @@ def test_a_supervisor_that_was_killed_leaves_no_orphans(own_host):
     host.alice.get("/hello.php").ok()
     host.bob.get("/hello.php").ok()
     sockets = host.paddock.sockets()
-    old = host.paddock._in_cgroup()
+    old = host.paddock.in_cgroup()
     host.paddock.kill()
     host.paddock.start()
     assert host.paddock.sockets() == sockets
@@ -203,7 +203,7 @@ def test_a_supervisor_that_was_killed_leaves_no_orphans(own_host):
     def only_known():
         known = {host.paddock.supervisor.pid, host.paddock.gateway(), host.paddock.zygote(),
                  *host.paddock.sandbox("alice"), *host.paddock.sandbox("bob")}
-        return set(host.paddock._in_cgroup()) <= known and host.paddock.keeper("alice") and host.paddock.keeper("bob")
+        return set(host.paddock.in_cgroup()) <= known and host.paddock.keeper("alice") and host.paddock.keeper("bob")
 
     machine.wait_for(only_known, 10, "no process but those of the new supervisor")
     left = [pid for pid in old if process.alive(pid) and not process.cgroup(pid).startswith(

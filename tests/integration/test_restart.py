@@ -111,9 +111,9 @@ def test_helpers_die(kept_host, number):
     with visitors(kept_host) as load:
         for part in ("gateway", "zygote"):
             load.more(20)
-            (pid,) = kept_host._in_cgroup(part)
+            (pid,) = kept_host.in_cgroup(part)
             process.kill(pid, number)
-            machine.wait_for(lambda part=part, pid=pid: [other for other in kept_host._in_cgroup(part) if other != pid],
+            machine.wait_for(lambda part=part, pid=pid: [other for other in kept_host.in_cgroup(part) if other != pid],
                              20, f"another {part}")
         load.more(20)
     assert not load.failures(), f"{len(load.failures())} of {len(load.outcomes)}: {load.failures()[:10]}"

@@ -222,7 +222,7 @@ class Paddock:
     def _cgroups(self):
         return _tree(machine.cgroup2_mount() / self.cgroup)
 
-    def _in_cgroup(self, *below):
+    def in_cgroup(self, *below):
         path = "/" + "/".join((self.cgroup, *below))
         found = []
         for pid in process.everyone():
@@ -235,18 +235,19 @@ class Paddock:
         return self._only("gateway")
 
     def zygote(self):
-        return self._only("zygote")
+        """That of php.ini's opcache; plans' sizes have others."""
+        return self._only("zygote", lambda pid: "opcache" not in process.title(pid))
 
-    def _only(self, part):
+    def _only(self, part, wanted=lambda pid: True):
         def only():
-            pids = self._in_cgroup(part)
+            pids = list(filter(wanted, self.in_cgroup(part)))
             return pids[0] if len(pids) == 1 else None
         # One that ended is started again after a moment.
         return machine.wait_for(only, 10, f"one process is the {part}")
 
     def sandbox(self, tenant=None):
         """Every process of a tenant's sandbox, or of all sandboxes."""
-        return self._in_cgroup("tenants", *([tenant] if tenant else []))
+        return self.in_cgroup("tenants", *([tenant] if tenant else []))
 
     def keeper(self, tenant):
         """Process 1 of the sandbox, by its number on the host; None when the tenant has no sandbox."""
@@ -347,9 +348,9 @@ class Paddock:
         """What is left of an instance that has ended."""
         problems = []
         try:
-            machine.wait_for(lambda: not self._in_cgroup(), 5, "no process is left")
+            machine.wait_for(lambda: not self.in_cgroup(), 5, "no process is left")
         except AssertionError:
-            problems.append(f"processes: {[(pid, process.title(pid)) for pid in self._in_cgroup()]}")
+            problems.append(f"processes: {[(pid, process.title(pid)) for pid in self.in_cgroup()]}")
         if self._cgroups():
             problems.append(f"cgroups: {[str(path) for path in self._cgroups()]}")
         sockets = [str(path) for path in (self.directory / "run").rglob("*") if path.is_socket()]
