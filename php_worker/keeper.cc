@@ -62,7 +62,7 @@ class Keeper {
         page_(page),
         growth_(std::move(growth)),
         signals_(std::move(signals)),
-        relay_(loop, std::move(options.log)),
+        relay_(loop, std::move(options.log), options.log_bytes),
         pool_({options.name, options.listen, growth_, options.handoff.fd(), &page, board, control,
                options.php_fds}),
         watch_(loop, options.listen, *board, *control, pool_, relay_,

@@ -21,6 +21,7 @@ struct KeeperOptions {
   std::uint32_t slow_ms = 0;              // a request that runs so long has its backtrace logged; 0: never
   UniqueFd listen;                        // listening, SOCK_STREAM
   UniqueFd log;                           // O_APPEND
+  std::uint64_t log_bytes = 0;            // most that it may hold; 0: any
   UniqueFd board;                         // scoreboard::create_board()
   UniqueFd page;                          // zygote_link::kPage; invalid: there is no gateway
   MessageSocket handoff;                  // zygote_link::kHandoff

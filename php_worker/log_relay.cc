@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -127,13 +128,31 @@ bool LogRelay::within_rate() {
   return true;
 }
 
+// Somebody else may have written there, or emptied it: a rotation, a second sandbox that is on its way out.
+bool LogRelay::full() {
+  if (size_limit_ == 0) return false;
+  struct stat status {};
+  const bool now =
+      ::fstat(log_.get(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) >= size_limit_;
+  if (now && !full_)
+    append(timestamp() + "keeper: the log has its full size: what comes is dropped until it is rotated\n");
+  return full_ = now;
+}
+
+// One write(2) on an O_APPEND file: lines of several writers do not mix. A full disk loses the line, not the
+// keeper.
+void LogRelay::append(std::string_view line) {
+  [[maybe_unused]] const ssize_t written = ::write(log_.get(), line.data(), line.size());
+}
+
 void LogRelay::write_line(int pid, std::string_view text, bool cut) {
-  if (!within_rate()) {
+  if (full() || !within_rate()) {
     ++suppressed_;
     if (!notice_due_) {
       notice_due_ = true;
       loop_.after(std::chrono::seconds(1), [this] {
         notice_due_ = false;
+        if (full()) return;
         note(std::to_string(suppressed_) + " lines suppressed");
         suppressed_ = 0;
       });
@@ -143,16 +162,15 @@ void LogRelay::write_line(int pid, std::string_view text, bool cut) {
   std::string line = timestamp() + "worker " + std::to_string(pid) + ": ";
   append_printable(line, text);
   line += cut ? " [cut]\n" : "\n";
-  // One write(2) on an O_APPEND file: lines of several writers do not mix. A full disk loses the line, not
-  // the keeper.
-  [[maybe_unused]] const ssize_t written = ::write(log_.get(), line.data(), line.size());
+  append(line);
 }
 
 void LogRelay::note(std::string_view text) {
+  if (full()) return;
   std::string line = timestamp() + "keeper: ";
   append_printable(line, text);
   line += '\n';
-  [[maybe_unused]] const ssize_t written = ::write(log_.get(), line.data(), line.size());
+  append(line);
 }
 
 }  // namespace paddock::php_worker

@@ -2,7 +2,8 @@
 //
 // Workers run the tenant's code and hold only the pipe's writing end; the log itself stays with the keeper. A
 // line longer than kLineLimit is cut, bytes that are not printable are escaped (a tenant's log is read in
-// terminals), and past kBurst lines beyond kLinesPerSecond lines are dropped and counted.
+// terminals), past kBurst lines beyond kLinesPerSecond lines are dropped and counted, and all are while the
+// file has its full size: a tenant does not fill the disk before the log is rotated.
 #pragma once
 
 #include <chrono>
@@ -26,7 +27,9 @@ class LogRelay {
   // closed, the oldest first.
   static constexpr std::size_t kOrphansLimit = 64;
 
-  LogRelay(EventLoop &loop, UniqueFd log) : loop_(loop), log_(std::move(log)) {}
+  // size_limit: of the file, bytes; 0: none.
+  LogRelay(EventLoop &loop, UniqueFd log, std::uint64_t size_limit)
+      : loop_(loop), log_(std::move(log)), size_limit_(size_limit) {}
   ~LogRelay();
   LogRelay(const LogRelay &) = delete;
   LogRelay &operator=(const LogRelay &) = delete;
@@ -53,10 +56,14 @@ class LogRelay {
   void take(Source &source, std::string_view bytes);
   void write_line(int pid, std::string_view text, bool cut);
   bool within_rate();
+  bool full();
+  void append(std::string_view line);
   void remove(Sources::iterator source);
 
   EventLoop &loop_;
   UniqueFd log_;
+  std::uint64_t size_limit_;
+  bool full_ = false;
   Sources sources_;
   double tokens_ = kBurst;
   std::chrono::steady_clock::time_point refilled_ = std::chrono::steady_clock::now();

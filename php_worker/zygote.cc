@@ -77,6 +77,7 @@ int keeper_entry(void *argument) {
   options.listen = own(zygote_link::kListen);
   options.link = MessageSocket(own(zygote_link::kKeeperLink));
   options.log = own(zygote_link::kTenantLog);
+  options.log_bytes = spawn.log_bytes;
   options.board = own(zygote_link::kScoreboard);
   options.page = own(zygote_link::kPage);
   options.handoff = MessageSocket(own(zygote_link::kHandoff));

@@ -146,6 +146,7 @@ struct Plan {
   std::uint64_t unread_bytes = 64ULL << 20;        // in memory, of all answers that wait for their clients
   std::chrono::milliseconds deadline{300'000};     // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
+  std::uint64_t log_bytes = 64ULL << 20;  // of the tenant's log, between two rotations; 0: any
   std::string seccomp = "default";  // the name of a profile
   std::shared_ptr<const std::string>
       seccomp_filter;             // the profile compiled: an array of sock_filter; never null

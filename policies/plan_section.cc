@@ -207,6 +207,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   if (const auto deadline = section.duration("deadline", milliseconds(0), hours(24)))
     plan.deadline = *deadline;
   narrow(section.bytes("tmp_size", 64ULL << 10, kMostBytes), plan.tmp_bytes);
+  narrow(section.bytes("log_size", 0, kMostBytes), plan.log_bytes);
   read_grants(section, plan.grants);
   read_seccomp(section, profiles, diagnostics, plan);
   if (const auto network = section.choice("network", {"host", "none", "nat"}))

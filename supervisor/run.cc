@@ -40,6 +40,7 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   spawn.idle_ms = milliseconds_of(plan.idle);
   spawn.requests_per_worker = plan.requests_per_worker;
   spawn.tmp_bytes = plan.tmp_bytes;
+  spawn.log_bytes = plan.log_bytes;
   spawn.ini_from_web = static_cast<zygote_link::IniFromWeb>(plan.ini_from_web);
   spawn.serving.htaccess = plan.serving.htaccess;
   spawn.serving.deadline_ms = milliseconds_of(plan.deadline);

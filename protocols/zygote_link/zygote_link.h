@@ -115,6 +115,7 @@ struct Spawn {
   std::uint32_t idle_ms = 0;  // the keeper reports Idle after that long without a request; 0: never
   std::uint32_t requests_per_worker = 0;  // a worker is replaced after as many; 0: never
   std::uint64_t tmp_bytes = 0;            // size of the view's /tmp
+  std::uint64_t log_bytes = 0;            // most that the log may hold; 0: any
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   std::vector<IniEntry> ini;
@@ -124,7 +125,7 @@ struct Spawn {
   Network network = Network::kHost;
   std::string resolver;    // the nameserver of resolv.conf(5) in the view; empty: the host's
   bool own_start = false;  // this zygote was started for this sandbox alone
-  std::uint32_t opcache_mib = 0;  // and with that much memory for opcache; 0: what php.ini says
+  std::uint32_t opcache_mib = 0;  // of the zygote that is asked; 0: what php.ini says
 
   template <typename Io>
   void fields(Io &io) {
@@ -138,6 +139,7 @@ struct Spawn {
     io(idle_ms);
     io(requests_per_worker);
     io(tmp_bytes);
+    io(log_bytes);
     io(ini_from_web);
     io(serving);
     io(ini);

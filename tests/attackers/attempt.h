@@ -34,6 +34,8 @@ std::string said(long result);
 // What the harness was told about the host: paths and pids of others. Ends the program if it is missing.
 std::string fact(const char *name);
 int number(const char *name);
+// In a control run: a network namespace that is thrown away, so that the host's stays as it is.
+void own_network();
 // "/proc/1", the keeper of the sandbox; in a control run the neighbour's, by its number on the host.
 std::string keeper();
 

@@ -114,6 +114,12 @@ std::string keeper() {
   return "/proc/" + (in_sandbox ? std::string("1") : fact("neighbour"));
 }
 
+void own_network() {
+  if (in_sandbox || ::unshare(CLONE_NEWNET) == 0) return;
+  std::perror("a network namespace for the control run");
+  std::abort();
+}
+
 int number(const char *name) {
   return std::atoi(fact(name).c_str());
 }

@@ -2,7 +2,10 @@
 // plan has network = "none".
 #include <arpa/inet.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -40,6 +43,73 @@ std::string connected(const char *host, int port) {
   return said(::connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address));
 }
 
+constexpr int kLoopback = 1;  // its index in every network namespace
+
+// Sends a request of rtnetlink(7) whose header `Body` is followed by one IPv4 address, and takes the answer.
+template <typename Body>
+std::string route_request(std::uint16_t type, const Body &body, std::uint16_t attribute, const char *address) {
+  own_network();
+  struct {
+    nlmsghdr header;
+    Body body;
+    rtattr attribute;
+    in_addr address;
+  } request{};
+  request.header.nlmsg_len = sizeof request;
+  request.header.nlmsg_type = type;
+  request.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE;
+  request.body = body;
+  request.attribute.rta_len = RTA_LENGTH(sizeof(in_addr));
+  request.attribute.rta_type = attribute;
+  ::inet_pton(AF_INET, address, &request.address);
+  const int fd = ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  if (fd < 0 || ::send(fd, &request, sizeof request, 0) < 0) return said(-1);
+  struct {
+    nlmsghdr header;
+    nlmsgerr error;
+    char rest[256];
+  } answer{};
+  if (::recv(fd, &answer, sizeof answer, 0) < 0) return said(-1);
+  errno = -answer.error.error;
+  return said(answer.error.error == 0 ? 0 : -1);
+}
+
+std::string took_address() {
+  ifaddrmsg message{};
+  message.ifa_family = AF_INET;
+  message.ifa_prefixlen = 32;
+  message.ifa_index = kLoopback;
+  return route_request(RTM_NEWADDR, message, IFA_LOCAL, "198.51.100.7");
+}
+
+std::string took_route() {
+  rtmsg message{};
+  message.rtm_family = AF_INET;
+  message.rtm_dst_len = 32;
+  message.rtm_table = RT_TABLE_MAIN;
+  message.rtm_protocol = RTPROT_STATIC;
+  message.rtm_scope = RT_SCOPE_UNIVERSE;
+  message.rtm_type = RTN_BLACKHOLE;
+  return route_request(RTM_NEWROUTE, message, RTA_DST, "198.51.100.7");
+}
+
+std::string interface_set(unsigned long request) {
+  own_network();
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq interface{};
+  ::strcpy(interface.ifr_name, "lo");
+  if (request == SIOCSIFFLAGS) interface.ifr_flags = IFF_UP | IFF_PROMISC;
+  if (request == SIOCSIFMTU) interface.ifr_mtu = 1280;
+  return said(::ioctl(fd, request, &interface));
+}
+
+std::string option_set(int level, int option) {
+  own_network();
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const int one = 1;
+  return said(::setsockopt(fd, level, option, &one, sizeof one));
+}
+
 }  // namespace
 
 void add_network_attempts(Attempts &attempts) {
@@ -66,6 +136,17 @@ void add_network_attempts(Attempts &attempts) {
        }},
       {"raw-socket", "forges packets", "EPERM", root, "ok",
        [] { return opened(AF_INET, SOCK_RAW, IPPROTO_ICMP); }},
+      {"take-address", "takes another address", "EPERM", root, "ok", took_address},
+      {"take-route", "changes where packets go", "EPERM", root, "ok", took_route},
+      {"interface-flags", "makes an interface promiscuous", "ENOTTY", root, "ok",
+       [] { return interface_set(SIOCSIFFLAGS); }},
+      {"interface-mtu", "changes an interface", "ENOTTY", root, "ok", [] { return interface_set(SIOCSIFMTU); }},
+      {"forge-source", "sends from an address that is not its own", "EPERM", root, "ok",
+       [] { return option_set(SOL_IP, IP_TRANSPARENT); }},
+      {"mark-packets", "gives packets the mark that the host's rules look for", "EPERM", root, "ok",
+       [] { return option_set(SOL_SOCKET, SO_MARK); }},
+      {"buffer-force", "takes more of the kernel's memory for a socket than the host allows", "EPERM", root, "ok",
+       [] { return option_set(SOL_SOCKET, SO_RCVBUFFORCE); }},
       {"packet-socket", "listens to everybody's packets", "EAFNOSUPPORT", root, "ok",
        [] { return opened(AF_PACKET, SOCK_RAW, 0); }},
       {"netfilter-socket", "speaks to the firewall", "EAFNOSUPPORT", user, "ok",

@@ -274,3 +274,69 @@ def test_a_start_of_its_own_has_addresses_of_its_own(make_paddock, make_apache):
     # It is no other sandbox than the others'.
     assert apache.sites["carol"].run("return [posix_getuid(), scandir('/home')];")[0] == (
         paddock.tenants["carol"].account.pw_uid)
+
+
+def test_the_log_cannot_fill_the_disk(make_paddock, make_apache):
+    limit = 256 << 10
+    paddock = make_paddock(plan={"log_size": "256K", "workers": 2})
+    paddock.add_tenant("alice")
+    site = make_apache(paddock.start()).sites["alice"]
+    log = paddock.directory / "log/tenants/alice.log"
+    flood = "$line = str_repeat('x', 4000); for ($i = 0; $i < %d; $i++) error_log($line); return 1;"
+    site.run(flood % 1000, seconds=60)
+    machine.wait_for(lambda: "it is rotated" in log.read_text(), 10, "the log is full")
+    site.run(flood % 1000, seconds=60)
+    assert log.stat().st_size <= limit + (20 << 10)
+    # As logrotate does it, with copytruncate.
+    os.truncate(log, 0)
+    site.run("error_log('afterwards'); return 1;")
+    machine.wait_for(lambda: "afterwards" in log.read_text(), 10, "it is written again")
+    assert log.stat().st_size < limit
+
+
+def memory_with(pid, needle):
+    """Where a process has these bytes, of what it can read itself."""
+    found = []
+    with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            span, modes, *_, = line.split()
+            if not modes.startswith("r") or "[v" in line:
+                continue
+            begin, end = (int(part, 16) for part in span.split("-"))
+            for at in range(begin, end, 16 << 20):
+                try:
+                    bytes_ = os.pread(memory.fileno(), min(end - at, 16 << 20), at)
+                except OSError:  # a page that the process could not read either
+                    continue
+                if needle in bytes_:
+                    found.append(line.strip())
+    return found
+
+
+def test_no_byte_of_one_tenant_is_in_another(own_host):
+    """Compiled scripts and their interned strings, variables, environment, request bodies, sessions, shared memory."""
+    host = own_host(plan={"workers": 1})
+    host.bob.run("return 1;")  # of the same zygote, before and after
+    marks = {name: f"MARK-{name}-{host.paddock.directory.name}".encode()
+             for name in ("script", "variable", "environment", "body", "session", "memory")}
+    text = {name: mark.decode() for name, mark in marks.items()}
+    alice = host.paddock.tenants["alice"]
+    script = alice.docroot / "marked.php"
+    script.write_text(f"<?php const MARKED = '{text['script']}'; function marked_{os.getpid()}() {{ return MARKED; }} echo MARKED;")
+    assert host.alice.get("/marked.php").ok().text == text["script"]
+    host.alice.run(f"""$GLOBALS['kept'] = '{text['variable']}';
+        putenv('MARK={text['environment']}');
+        session_start(); $_SESSION['mark'] = '{text['session']}'; session_write_close();
+        file_put_contents('/dev/shm/mark', '{text['memory']}');
+        return strlen(file_get_contents('/dev/shm/mark'));""")
+    assert host.alice.post("/hello.php", marks["body"] * 100).ok()
+    (worker,) = host.paddock.workers("alice")
+    # The search finds what is there.
+    assert memory_with(worker, marks["script"]) and memory_with(worker, marks["body"])
+    host.paddock.cli("kill", "bob")
+    host.bob.run("return 1;", seconds=60)
+    others = [host.paddock.zygote(), host.paddock.keeper("bob"), *host.paddock.workers("bob")]
+    for pid in others:
+        for name, mark in marks.items():
+            assert not memory_with(pid, mark), (process.title(pid), name)
+    assert host.bob.run("return [glob('/dev/shm/*'), getenv('MARK'), $GLOBALS['kept'] ?? null];") == [[], False, None]
