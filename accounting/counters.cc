@@ -37,6 +37,8 @@ constexpr CounterField kFields[] = {
     {"queue_ns", &Counters::queue_ns, Source::kGateway},
     {"net_in_bytes", &Counters::net_in_bytes, Source::kNetwork},
     {"net_out_bytes", &Counters::net_out_bytes, Source::kNetwork},
+    {"mails", &Counters::mails, Source::kSupervisor},
+    {"mails_refused", &Counters::mails_refused, Source::kSupervisor},
     {"starts", &Counters::starts, Source::kSupervisor},
     {"crashes", &Counters::crashes, Source::kSupervisor},
     {"active_ms", &Counters::active_ms, Source::kDerived},

@@ -61,6 +61,9 @@ struct Counters {
   // On the tenant's network
   std::uint64_t net_in_bytes = 0;
   std::uint64_t net_out_bytes = 0;
+  // Messages: taken by the host's MTA; refused by it, by the broker or the plan's limits
+  std::uint64_t mails = 0;
+  std::uint64_t mails_refused = 0;
   // Of the sandbox
   std::uint64_t starts = 0;
   std::uint64_t crashes = 0;

@@ -1,5 +1,6 @@
 #include "accounting/schema.h"
 
+#include <iterator>
 #include <string>
 
 namespace paddock::accounting {
@@ -75,7 +76,16 @@ std::string migration_1() {
          "CREATE INDEX events_by_time ON events(time);";
 }
 
-constexpr std::int64_t kNewest = 1;
+std::string migration_2() {
+  std::string sql;
+  for (const char *table : {"totals", "minutes", "hours", "days"})
+    for (const char *column : {"mails", "mails_refused"})
+      sql += std::string("ALTER TABLE ") + table + " ADD COLUMN " + column + " INTEGER NOT NULL DEFAULT 0;";
+  return sql;
+}
+
+constexpr std::string (*kMigrations[])() = {migration_1, migration_2};
+constexpr std::int64_t kNewest = std::size(kMigrations);
 
 }  // namespace
 
@@ -89,10 +99,12 @@ Result<void> migrate(Database &database, Time now) {
     return errno_error("use history of schema version " + std::to_string(version) +
                            ", made by a later Paddock (this one knows " + std::to_string(kNewest) + ")",
                        ENOTSUP);
-  if (version < 1) PADDOCK_CHECK(database.execute(migration_1()));
   if (version == kNewest) return {};
   PADDOCK_TRY(Statement *const insert, database.prepare("INSERT INTO migrations VALUES(?, ?)"));
-  PADDOCK_CHECK(insert->bind(kNewest).bind(std::int64_t{now.time_since_epoch().count() / 1000}).run());
+  for (std::int64_t next = version; next < kNewest; ++next) {
+    PADDOCK_CHECK(database.execute(kMigrations[next]()));
+    PADDOCK_CHECK(insert->bind(next + 1).bind(std::int64_t{now.time_since_epoch().count() / 1000}).run());
+  }
   return transaction.commit();
 }
 

@@ -29,7 +29,7 @@ TEST_CASE("a fresh store is private, in WAL, and of the newest schema") {
     REQUIRE(::stat((directory.file() + suffix).c_str(), &status) == 0);
     CHECK((status.st_mode & 0777) == 0600);
   }
-  CHECK((*database)->query_integer("SELECT max(version) FROM migrations").value() == 1);
+  CHECK((*database)->query_integer("SELECT max(version) FROM migrations").value() == 2);
   const auto mode = (*database)->prepare("PRAGMA journal_mode");
   REQUIRE(mode.ok());
   REQUIRE((*mode)->step().value());
@@ -48,6 +48,26 @@ TEST_CASE("every counter and peak has its column in all four tables") {
     CHECK((*database)->query_integer("SELECT count(*) FROM pragma_table_info('" + table + "')").value() ==
           static_cast<std::int64_t>(counter_fields().size()) + 2 + (table == "totals" ? 1 : 2));
   }
+}
+
+TEST_CASE("a file of an earlier Paddock keeps its figures and gets the new columns") {
+  const TempDir directory;
+  {
+    Store store(directory.file());
+    const auto database = store.database(kNewYear);
+    REQUIRE(database.ok());
+    for (const std::string table : {"totals", "minutes", "hours", "days"})
+      for (const std::string column : {"mails", "mails_refused"})
+        REQUIRE((*database)->execute("ALTER TABLE " + table + " DROP COLUMN " + column).ok());
+    REQUIRE((*database)->execute("DELETE FROM migrations WHERE version = 2").ok());
+    REQUIRE((*database)->execute("INSERT INTO tenants VALUES(1, 'alice')").ok());
+    REQUIRE((*database)->execute("INSERT INTO totals(tenant, requests) VALUES(1, 7)").ok());
+  }
+  Store store(directory.file());
+  const auto database = store.database(kNewYear);
+  REQUIRE(database.ok());
+  CHECK((*database)->query_integer("SELECT max(version) FROM migrations").value() == 2);
+  CHECK((*database)->query_integer("SELECT requests + mails FROM totals WHERE tenant = 1").value() == 7);
 }
 
 TEST_CASE("a file of a later Paddock is refused and left as it is") {

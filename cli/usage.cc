@@ -85,7 +85,8 @@ std::string describe(const control::TenantUsage &tenant) {
                         times(usage.refused, "refused, ") + times(usage.late, "late, ") +
                         times(usage.queued, "queued for ") + time_of(usage.queue_us)},
       {"traffic:", size_text(usage.bytes_in) + " in, " + size_text(usage.bytes_out) + " out; network " +
-                       size_text(usage.net_in_bytes) + " in, " + size_text(usage.net_out_bytes) + " out"}};
+                       size_text(usage.net_in_bytes) + " in, " + size_text(usage.net_out_bytes) + " out"},
+      {"mail:", times(usage.mails, "sent, ") + times(usage.mails_refused, "refused")}};
   return table(rows);
 }
 

@@ -314,6 +314,8 @@ void requests(Writer &out, const Tenants &tenants) {
          [](const TenantLive &live) { return live.running ? static_cast<double>(live.sample->busy) : 0.0; });
   gauges(out, tenants, "paddock_tenant_workers_limit", "What the plan allows.",
          [](const TenantLive &live) { return static_cast<double>(live.status.workers_max); });
+  counters(out, tenants, "paddock_tenant_mails", "Messages that the host's MTA took, or that were refused.",
+           {{R"(outcome="sent")", &Usage::mails}, {R"(outcome="refused")", &Usage::mails_refused}});
   counters(out, tenants, "paddock_tenant_starts", "Cold starts: sandboxes that were started.",
            {{{}, &Usage::starts}});
   counters(out, tenants, "paddock_tenant_crashes", "Sandboxes and workers that ended without being asked to.",

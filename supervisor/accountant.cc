@@ -323,6 +323,12 @@ void Accountant::queued(const std::string &tenant, std::uint64_t requests, std::
   record(tenant, book);
 }
 
+void Accountant::mailed(const std::string &tenant, bool sent) {
+  Book &book = book_of(tenant);
+  book.meter.count(sent ? &accounting::Counters::mails : &accounting::Counters::mails_refused);
+  record(tenant, book);
+}
+
 void Accountant::worker_died(const std::string &tenant, const ExitStatus &status) {
   Book &book = book_of(tenant);
   // Whether it was for memory is told now, and before the worker's end.

@@ -56,6 +56,8 @@ class Accountant {
   void refused(const std::string &tenant, std::uint64_t requests, bool by_queue);
   // That have waited in the gateway for a worker, and how long in all.
   void queued(const std::string &tenant, std::uint64_t requests, std::uint64_t time_us);
+  // It has sent one, or wanted to.
+  void mailed(const std::string &tenant, bool sent);
   void worker_died(const std::string &tenant, const ExitStatus &status);
   // Something that the admin, or a rule, did. actor: "uid 0". snapshot: what the tenant does now, where none
   // is given. On disk before it returns, unless the disk fails.

@@ -93,6 +93,8 @@ control::Usage usage_of(const accounting::Usage &usage) {
   to.queue_us = from.queue_ns / 1000;
   to.net_in_bytes = from.net_in_bytes;
   to.net_out_bytes = from.net_out_bytes;
+  to.mails = from.mails;
+  to.mails_refused = from.mails_refused;
   return to;
 }
 

@@ -49,10 +49,10 @@ struct MailBroker::Delivery {
   boost::asio::steady_timer timer;
 };
 
-MailBroker::MailBroker(boost::asio::io_context &io, Setup setup, OnRefused on_refused)
+MailBroker::MailBroker(boost::asio::io_context &io, Setup setup, Callbacks callbacks)
     : io_(io),
       setup_(std::move(setup)),
-      on_refused_(std::move(on_refused)),
+      callbacks_(std::move(callbacks)),
       program_(io, "paddock-mail", std::move(setup_.program),
                {.on_packet = [this](Packet &packet) { on_packet(packet); },
                 .on_down =
@@ -219,6 +219,7 @@ void MailBroker::mta_ended(std::list<std::shared_ptr<Delivery>>::iterator place,
     Account &account = *found->second;
     if (status.success()) {
       ++account.sent;
+      callbacks_.on_message(account.name, true);
     } else {
       account.quota.give_back(delivery->recipients);
       log::warning(account.name + ": the MTA did not take its mail: " + status.to_string());
@@ -232,11 +233,12 @@ void MailBroker::mta_ended(std::list<std::shared_ptr<Delivery>>::iterator place,
 // An event a minute: a tenant that tries for ever fills no book.
 void MailBroker::refused(Account &account, const std::string &reason) {
   ++account.refused;
+  callbacks_.on_message(account.name, false);
   ++account.refused_untold;
   const auto now = std::chrono::steady_clock::now();
   if (account.told.time_since_epoch().count() != 0 && now - account.told < kBetweenReports) return;
   account.told = now;
-  on_refused_(account.name, reason, std::exchange(account.refused_untold, 0));
+  callbacks_.on_refused(account.name, reason, std::exchange(account.refused_untold, 0));
 }
 
 void MailBroker::tell(std::uint64_t delivery, bool sent, const std::string &text) {

@@ -18,9 +18,13 @@ namespace paddock::supervisor {
 
 class MailBroker {
  public:
-  // The first of a minute's refusals of one tenant, and how many there were since the last one told.
-  using OnRefused =
-      std::function<void(const std::string &tenant, const std::string &reason, std::uint64_t messages)>;
+  struct Callbacks {
+    // Of each message, once it is known.
+    std::function<void(const std::string &tenant, bool sent)> on_message;
+    // The first of a minute's refusals of one tenant, and how many there were since the last one told.
+    std::function<void(const std::string &tenant, const std::string &reason, std::uint64_t messages)>
+        on_refused;
+  };
 
   struct Setup {
     SpawnOptions program;
@@ -28,7 +32,7 @@ class MailBroker {
     BorrowedFd cgroup;                 // where it runs
     std::string socket_directory;      // exists
   };
-  MailBroker(boost::asio::io_context &io, Setup setup, OnRefused on_refused);
+  MailBroker(boost::asio::io_context &io, Setup setup, Callbacks callbacks);
   ~MailBroker();
 
   void start() { program_.start(); }
@@ -66,7 +70,7 @@ class MailBroker {
 
   boost::asio::io_context &io_;
   Setup setup_;
-  OnRefused on_refused_;
+  Callbacks callbacks_;
   std::map<std::uint32_t, std::unique_ptr<Account>> accounts_;
   std::list<std::shared_ptr<Delivery>> deliveries_;
   HelperProgram program_;

@@ -228,10 +228,13 @@ Result<void> Supervisor::start_mail(const std::string &program_dir) {
   PADDOCK_CHECK(prepare_socket_directory(setup.socket_directory, 0));
   mail_ = std::make_unique<MailBroker>(
       io_, std::move(setup),
-      [this](const std::string &tenant, const std::string &reason, std::uint64_t messages) {
-        accountant_.note(accounting::EventKind::kMailRefused, tenant, {},
-                         reason + (messages > 1 ? " (" + std::to_string(messages) + " messages)" : ""));
-      });
+      MailBroker::Callbacks{
+          .on_message = [this](const std::string &tenant, bool sent) { accountant_.mailed(tenant, sent); },
+          .on_refused =
+              [this](const std::string &tenant, const std::string &reason, std::uint64_t messages) {
+                accountant_.note(accounting::EventKind::kMailRefused, tenant, {},
+                                 reason + (messages > 1 ? " (" + std::to_string(messages) + " messages)" : ""));
+              }});
   mail_->start();
   return {};
 }

@@ -54,6 +54,8 @@ struct Usage {
   std::uint64_t queue_us = 0;
   std::uint64_t net_in_bytes = 0;
   std::uint64_t net_out_bytes = 0;
+  std::uint64_t mails = 0;          // messages that the host's MTA took
+  std::uint64_t mails_refused = 0;  // by it, by the broker or by the plan
 
   template <typename Io>
   void fields(Io &io) {
@@ -98,6 +100,8 @@ struct Usage {
     io("queue_us", queue_us);
     io("net_in_bytes", net_in_bytes);
     io("net_out_bytes", net_out_bytes);
+    io("mails", mails);
+    io("mails_refused", mails_refused);
   }
 };
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import threading
 
 import pytest
@@ -59,6 +60,12 @@ def broker_pid(paddock):
     return json.loads(paddock.cli("status", "--json").stdout)["host"]["mail_pid"]
 
 
+def counted(paddock, tenant):
+    """(sent, refused) of the books."""
+    (found,) = json.loads(paddock.cli("usage", tenant, "--json").stdout)["tenants"]
+    return found["usage"]["mails"], found["usage"]["mails_refused"]
+
+
 def sendmail(site, arguments, message, times=1):
     """Runs the view's sendmail from PHP, and returns [exit status, what it said]."""
     return site.run(f"""
@@ -88,10 +95,86 @@ def test_mail_is_sent_as_the_tenant(mailing):
     status = paddock.tenant_status("alice")
     assert (status["mails"], status["mails_refused"], status["mails_last_hour"]) == (1, 0, 2)
     assert "mails:" in paddock.cli("status", "alice").stdout
+    assert counted(paddock, "alice") == (1, 0)
+    assert "1 sent, 0 refused" in paddock.cli("usage", "alice").stdout
     # Where the host has a sendmail, programs that call it by that name find ours.
     found = sites["alice"].run("""return [file_exists('/usr/sbin/sendmail'),
         @hash_file('md5', '/usr/sbin/sendmail') === hash_file('md5', '/run/paddock/sendmail')];""")
     assert found in ([False, False], [True, True])
+
+
+class SmtpServer:
+    """Takes one message after the other, and keeps the envelope and the text of each."""
+
+    def __init__(self):
+        self.messages = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._serve)
+        self.thread.start()
+
+    def _serve(self):
+        while True:
+            connection, _ = self.listener.accept()
+            connection.settimeout(machine.patience(20))
+            with connection, connection.makefile("rwb", buffering=0) as lines:
+                if not self._converse(lines):
+                    return
+
+    def _converse(self, lines):
+        lines.write(b"220 test\r\n")
+        sender, recipients = None, []
+        for line in lines:
+            verb = line[:4].upper()
+            if verb == b"STOP":
+                return False
+            if verb == b"MAIL":
+                sender = line.split(b"<")[1].split(b">")[0].decode()
+            elif verb == b"RCPT":
+                recipients.append(line.split(b"<")[1].split(b">")[0].decode())
+            elif verb == b"DATA":
+                lines.write(b"354 go on\r\n")
+                text = b"".join(iter(lines.readline, b".\r\n"))
+                self.messages.append((sender, recipients, text.decode()))
+            lines.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
+            if verb == b"QUIT":
+                break
+        return True
+
+    def close(self):
+        with socket.create_connection(("127.0.0.1", self.port)) as last:
+            last.sendall(b"STOP\r\n")
+            self.thread.join()
+        self.listener.close()
+
+
+@pytest.fixture
+def smtp_server():
+    server = SmtpServer()
+    yield server
+    server.close()
+
+
+def test_a_real_mta_takes_it_to_the_world(make_paddock, make_apache, smtp_server):
+    paddock = make_paddock(plan=PLAN)
+    config = paddock.directory / "msmtprc"
+    config.write_text(f"defaults\nauth off\ntls off\naccount default\nhost 127.0.0.1\nport {smtp_server.port}\n"
+                      "from %U@host.example\nallow_from_override on\nset_from_header off\n")
+    config.chmod(0o644)
+    paddock.with_mail(["/usr/bin/msmtp", "-C", config])
+    tenant = paddock.add_tenant("alice")
+    site = make_apache(paddock.start()).sites["alice"]
+    assert site.run("""return mail('a@example.org, b@example.org', 'Ä subject', "one\n.two\n", 'From: shop@alice.example');""") is True
+    assert site.run("return mail('c@example.org', 's', 'm', '', '-fbounce@alice.example');") is True
+    (first, second) = smtp_server.messages
+    account = tenant.account.pw_name
+    assert first[:2] == (f"{account}@host.example", ["a@example.org", "b@example.org"])
+    assert "X-Paddock-Tenant: alice\r\n" in first[2] and "\r\none\r\n..two\r\n" in first[2]
+    assert "\r\nFrom: shop@alice.example\r\n" in first[2]
+    assert second[:2] == ("bounce@alice.example", ["c@example.org"])
+    # Nobody listens where the MTA delivers to: mail() says so.
+    config.write_text(config.read_text().replace(f"port {smtp_server.port}", "port 1"))
+    assert site.run("return mail('a@example.org', 's', 'm');") is False
 
 
 def test_past_the_hours_limit_mail_returns_false(mailing):
