@@ -147,14 +147,14 @@ struct Plan {
   std::chrono::milliseconds deadline{300'000};     // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   std::uint64_t log_bytes = 64ULL << 20;  // of the tenant's log, between two rotations; 0: any
-  std::string seccomp = "default";  // the name of a profile
+  std::string seccomp = "default";        // the name of a profile
   std::shared_ptr<const std::string>
       seccomp_filter;             // the profile compiled: an array of sock_filter; never null
   bool seccomp_learning = false;  // what the profile does not know runs, and is logged
   Network network = Network::kHost;
   Egress egress;
   std::uint32_t opcache_mib = 0;  // opcache.memory_consumption; 0: what php.ini says
-  bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
+  bool own_start = false;         // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   MailLimits mail;

@@ -29,7 +29,7 @@ constexpr std::uint64_t kMiB = 1ULL << 20;
 // Room for PHP's interned strings (8 MiB) and something beside; what PHP's own integer holds.
 constexpr std::uint64_t kLeastOpcache = 16 * kMiB;
 constexpr std::uint64_t kMostOpcache = 16ULL << 30;
-constexpr std::uint64_t kKeeper = 1;           // the sandbox's pid 1 counts too
+constexpr std::uint64_t kKeeper = 1;  // the sandbox's pid 1 counts too
 
 template <typename T>
 void narrow(const std::optional<std::uint64_t> &from, T &to) {

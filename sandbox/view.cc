@@ -8,6 +8,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "sandbox/steps.h"
 
 namespace paddock::sandbox::view {
@@ -55,12 +57,68 @@ int write_file(int directory, const char *name, const std::string &bytes) {
   return code;
 }
 
-// Opens a path of the view as the tenant will see it: links, of the tenant's home too, lead nowhere else.
-int open_in_view(int root, const char *path, std::uint64_t flags) {
+// Within the view, over no link at all.
+int open_plainly(int root, const char *path, std::uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
   return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
+}
+
+// Replaces the first link in `path` by what it says. 0, or ELOOP: that link is none of the view's own.
+int follow_own_link(int root, char (&path)[PATH_MAX]) {
+  struct stat view {};
+  if (::fstat(root, &view) != 0) return errno;
+  for (std::size_t end = 1;; ++end) {
+    if (path[end] != '/' && path[end] != '\0') continue;
+    const bool last = path[end] == '\0';
+    char rest[PATH_MAX];
+    ::strcpy(rest, path + end);
+    path[end] = '\0';
+    const int fd = open_plainly(root, path, O_PATH | O_NOFOLLOW);
+    if (fd < 0) return errno;
+    struct stat status {};
+    const int code = code_of(::fstat(fd, &status));
+    char target[PATH_MAX];
+    const ssize_t length = S_ISLNK(status.st_mode) ? ::readlinkat(fd, "", target, sizeof target) : 0;
+    ::close(fd);
+    if (code != 0) return code;
+    if (S_ISLNK(status.st_mode)) {
+      if (status.st_dev != view.st_dev) return ELOOP;
+      if (length <= 0) return ELOOP;
+      // "/var/run" says "/run" or "../run"; the view's root is where ".." of it ends.
+      std::size_t keep = 0;
+      if (target[0] != '/')
+        for (keep = end; path[keep - 1] != '/';) --keep;
+      if (keep + static_cast<std::size_t>(length) + ::strlen(rest) >= sizeof path) return ENAMETOOLONG;
+      std::memcpy(path + keep, target, static_cast<std::size_t>(length));
+      ::strcpy(path + keep + length, rest);
+      return 0;
+    }
+    ::strcpy(path + end, rest);
+    if (last) return ELOOP;
+  }
+}
+
+// A path of the view. Links are followed where the view itself has them (/bin, /var/run): any other may be
+// the tenant's, in the home or in what a plan binds, who may change it this very moment, and would move a
+// mount to where it hides something.
+int open_in_view(int root, const char *path, std::uint64_t flags) {
+  constexpr int kMostLinks = 8;
+  char resolved[PATH_MAX];
+  if (::strlen(path) >= sizeof resolved) {
+    errno = ENAMETOOLONG;
+    return -1;
+  }
+  ::strcpy(resolved, path);
+  for (int links = 0;; ++links) {
+    const int fd = open_plainly(root, resolved, flags);
+    if (fd >= 0 || errno != ELOOP || links == kMostLinks) return fd;
+    if (const int code = follow_own_link(root, resolved); code != 0) {
+      errno = code;
+      return -1;
+    }
+  }
 }
 
 // Makes the mount point of a bind, and the directories above it.

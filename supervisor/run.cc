@@ -64,8 +64,8 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   return spawn;
 }
 
-Run::Run(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
-         Callbacks callbacks)
+Run::Run(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, const zygote_link::Spawn &spawn,
+         cgroups::Cgroup cgroup, Callbacks callbacks)
     : io_(io),
       zygote_(std::move(zygote)),
       name_(spawn.name),
@@ -79,9 +79,10 @@ Run::~Run() {
   if (link_) link_->close();
 }
 
-Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, zygote_link::Spawn spawn,
-                                        BorrowedFd listener, UniqueFd tenant_log, cgroups::Cgroup cgroup,
-                                        std::optional<network::TenantLink> link, Callbacks callbacks) {
+Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote,
+                                        zygote_link::Spawn spawn, BorrowedFd listener, UniqueFd tenant_log,
+                                        cgroups::Cgroup cgroup, std::optional<network::TenantLink> link,
+                                        Callbacks callbacks) {
   std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
   const auto give_up = [&run](const Error &error) {
     [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
@@ -170,14 +171,14 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
     zygote_->start();
   }
   request_ = zygote_->request(std::move(spawn), std::move(fds),
-                            {.on_spawned =
-                                 [weak](Child keeper) {
-                                   if (const auto self = weak.lock()) self->spawned(std::move(keeper));
-                                 },
-                             .on_failed =
-                                 [weak](const Error &error) {
-                                   if (const auto self = weak.lock()) self->ended(error.message());
-                                 }});
+                              {.on_spawned =
+                                   [weak](Child keeper) {
+                                     if (const auto self = weak.lock()) self->spawned(std::move(keeper));
+                                   },
+                               .on_failed =
+                                   [weak](const Error &error) {
+                                     if (const auto self = weak.lock()) self->ended(error.message());
+                                   }});
 }
 
 void Run::spawned(Child keeper) {

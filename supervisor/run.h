@@ -53,7 +53,8 @@ class Run : public std::enable_shared_from_this<Run> {
   // Makes scoreboard and links, has the home and the binds opened in the host's mount namespace (TreeOpener),
   // and asks the zygote. `link`: for Network::kNat, made by the same child. `cgroup` has been created with
   // the plan's limits. An Error: nothing was started, and the cgroup is removed.
-  [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote,
+  [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io,
+                                                          std::shared_ptr<Zygote> zygote,
                                                           zygote_link::Spawn spawn, BorrowedFd listener,
                                                           UniqueFd tenant_log, cgroups::Cgroup cgroup,
                                                           std::optional<network::TenantLink> link,
@@ -87,8 +88,8 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] std::vector<RunningRequest> running_requests() const;
 
  private:
-  Run(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, const zygote_link::Spawn &spawn, cgroups::Cgroup cgroup,
-      Callbacks callbacks);
+  Run(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote, const zygote_link::Spawn &spawn,
+      cgroups::Cgroup cgroup, Callbacks callbacks);
   void opened(Result<std::vector<UniqueFd>> trees);
   void spawned(Child keeper);
   void on_packet(Packet &packet);

@@ -232,8 +232,9 @@ Result<void> Supervisor::start_mail(const std::string &program_dir) {
           .on_message = [this](const std::string &tenant, bool sent) { accountant_.mailed(tenant, sent); },
           .on_refused =
               [this](const std::string &tenant, const std::string &reason, std::uint64_t messages) {
-                accountant_.note(accounting::EventKind::kMailRefused, tenant, {},
-                                 reason + (messages > 1 ? " (" + std::to_string(messages) + " messages)" : ""));
+                accountant_.note(
+                    accounting::EventKind::kMailRefused, tenant, {},
+                    reason + (messages > 1 ? " (" + std::to_string(messages) + " messages)" : ""));
               }});
   mail_->start();
   return {};
@@ -503,8 +504,8 @@ void Supervisor::finish_stop_when_quiet() {
     gateway_->stop();
     zygotes_->stop();
     if (mail_) mail_->stop();
-    if (!gateway_->program().running() && !zygotes_->running() &&
-        !(dashboard_ && dashboard_->running()) && !(mail_ && mail_->program().running())) {
+    if (!gateway_->program().running() && !zygotes_->running() && !(dashboard_ && dashboard_->running()) &&
+        !(mail_ && mail_->program().running())) {
       leave();
       return;
     }

@@ -13,11 +13,13 @@ Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
     : io_(io),
       options_(options),
       stray_timer_(io),
-      program_(io, "paddock-php zygote", std::move(options),
-               {.on_packet = [this](Packet &packet) { on_packet(packet); },
-                .on_down = [this] { on_down(); },
-                // Not from within one of its own call-backs.
-                .on_gone = [this] { boost::asio::post(io_, [self = std::shared_ptr<Zygote>(std::move(self_))] {}); }}) {}
+      program_(
+          io, "paddock-php zygote", std::move(options),
+          {.on_packet = [this](Packet &packet) { on_packet(packet); },
+           .on_down = [this] { on_down(); },
+           // Not from within one of its own call-backs.
+           .on_gone =
+               [this] { boost::asio::post(io_, [self = std::shared_ptr<Zygote>(std::move(self_))] {}); }}) {}
 
 std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options) {
   return {new Zygote(io, std::move(options)), retire};

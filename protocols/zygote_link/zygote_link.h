@@ -123,8 +123,8 @@ struct Spawn {
   std::vector<Bind> binds;
   std::string seccomp;  // an array of sock_filter (linux/filter.h), for seccomp(2); empty: none
   Network network = Network::kHost;
-  std::string resolver;    // the nameserver of resolv.conf(5) in the view; empty: the host's
-  bool own_start = false;  // this zygote was started for this sandbox alone
+  std::string resolver;           // the nameserver of resolv.conf(5) in the view; empty: the host's
+  bool own_start = false;         // this zygote was started for this sandbox alone
   std::uint32_t opcache_mib = 0;  // of the zygote that is asked; 0: what php.ini says
 
   template <typename Io>

@@ -47,7 +47,8 @@ constexpr int kLoopback = 1;  // its index in every network namespace
 
 // Sends a request of rtnetlink(7) whose header `Body` is followed by one IPv4 address, and takes the answer.
 template <typename Body>
-std::string route_request(std::uint16_t type, const Body &body, std::uint16_t attribute, const char *address) {
+std::string route_request(std::uint16_t type, const Body &body, std::uint16_t attribute,
+                          const char *address) {
   own_network();
   struct {
     nlmsghdr header;
@@ -96,7 +97,7 @@ std::string took_route() {
 std::string interface_set(unsigned long request) {
   own_network();
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq interface{};
+  ifreq interface {};
   ::strcpy(interface.ifr_name, "lo");
   if (request == SIOCSIFFLAGS) interface.ifr_flags = IFF_UP | IFF_PROMISC;
   if (request == SIOCSIFMTU) interface.ifr_mtu = 1280;
@@ -140,13 +141,14 @@ void add_network_attempts(Attempts &attempts) {
       {"take-route", "changes where packets go", "EPERM", root, "ok", took_route},
       {"interface-flags", "makes an interface promiscuous", "ENOTTY", root, "ok",
        [] { return interface_set(SIOCSIFFLAGS); }},
-      {"interface-mtu", "changes an interface", "ENOTTY", root, "ok", [] { return interface_set(SIOCSIFMTU); }},
+      {"interface-mtu", "changes an interface", "ENOTTY", root, "ok",
+       [] { return interface_set(SIOCSIFMTU); }},
       {"forge-source", "sends from an address that is not its own", "EPERM", root, "ok",
        [] { return option_set(SOL_IP, IP_TRANSPARENT); }},
       {"mark-packets", "gives packets the mark that the host's rules look for", "EPERM", root, "ok",
        [] { return option_set(SOL_SOCKET, SO_MARK); }},
-      {"buffer-force", "takes more of the kernel's memory for a socket than the host allows", "EPERM", root, "ok",
-       [] { return option_set(SOL_SOCKET, SO_RCVBUFFORCE); }},
+      {"buffer-force", "takes more of the kernel's memory for a socket than the host allows", "EPERM", root,
+       "ok", [] { return option_set(SOL_SOCKET, SO_RCVBUFFORCE); }},
       {"packet-socket", "listens to everybody's packets", "EAFNOSUPPORT", root, "ok",
        [] { return opened(AF_PACKET, SOCK_RAW, 0); }},
       {"netfilter-socket", "speaks to the firewall", "EAFNOSUPPORT", user, "ok",

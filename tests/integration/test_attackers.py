@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -340,3 +341,72 @@ def test_no_byte_of_one_tenant_is_in_another(own_host):
         for name, mark in marks.items():
             assert not memory_with(pid, mark), (process.title(pid), name)
     assert host.bob.run("return [glob('/dev/shm/*'), getenv('MARK'), $GLOBALS['kept'] ?? null];") == [[], False, None]
+
+
+def swapping(account, pairs):
+    """A process of the account that exchanges two names again and again, for at most a minute (renameat2(2))."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setgroups([])
+        os.setresgid(*[account.pw_gid] * 3)
+        os.setresuid(*[account.pw_uid] * 3)
+        libc = ctypes.CDLL(None)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for pair in pairs:
+                libc.renameat2(-100, os.fsencode(pair[0]), -100, os.fsencode(pair[1]), 2)  # RENAME_EXCHANGE
+    finally:
+        os._exit(0)
+
+
+def test_names_that_change_while_the_view_is_built(make_paddock, make_apache):
+    """What is bound, and where to, lies in the tenant's hands: a link there moves neither."""
+    paddock = make_paddock(plan={"workers": 1, "idle": "0s"})
+    secret, shown = paddock.directory / "secret", paddock.directory / "shown"
+    for directory in (secret, shown):
+        directory.mkdir(mode=0o755)
+        (directory / directory.name).write_text(directory.name)
+    alice = paddock.add_tenant("alice")
+    paddock.add_tenant("bob")
+    source, target = alice.home / "source", alice.home / "target"
+    pairs = [(source, alice.home / "source-link"), (target, alice.home / "target-link")]
+    for (directory, link), aim in zip(pairs, (secret, "/usr/lib")):
+        directory.mkdir(mode=0o755)
+        link.symlink_to(aim)
+        for path in (directory, link):
+            os.lchown(path, alice.account.pw_uid, alice.account.pw_gid)
+    (source / "mine").write_text("mine")
+    paddock.plans["default"]["bind"] = [{"source": str(source), "target": "/opt/source"},
+                                        {"source": str(shown), "target": str(target)}]
+    paddock.plans["plain"] = {"workers": 1}
+    paddock.tenants["bob"].options["plan"] = "plain"
+    apache = make_apache(paddock.start())
+    look = f"""$mounts = [];
+        foreach (file('/proc/self/mountinfo') as $line) $mounts[] = explode(' ', $line)[4];
+        return [scandir('/opt/source'), array_values(array_filter($mounts, fn($at) => str_contains($at, 'arget') || str_starts_with($at, '/usr/lib/'))),
+                file_exists('/usr/lib/shown'), file_exists('/usr/lib/os-release')];"""
+    assert apache.sites["alice"].run(look) == [[".", "..", "mine"], [str(target)], False, True]
+    swapper = swapping(alice.account, pairs)
+    built = refused = 0
+    try:
+        for _ in range(60):
+            paddock.cli("kill", "alice")
+            paddock.cli("start", "alice")
+            state = machine.wait_for(lambda: (now := paddock.tenant_status("alice")["state"]) not in ("starting", "stopping") and now,
+                                     20, "it has started, or not")
+            if state != "running":
+                refused += 1
+                continue
+            built += 1
+            files, mounts, moved, whole = apache.sites["alice"].run(look)
+            assert files == [".", "..", "mine"]
+            assert (moved, whole) == (False, True)
+            assert mounts in ([str(target)], [str(target) + "-link"]), mounts  # where the directory is now
+    finally:
+        os.kill(swapper, 9)
+        os.waitpid(swapper, 0)
+    print(f"{built} views were built, {refused} refused")
+    assert built and refused
+    assert apache.sites["bob"].get("/hello.php").ok()

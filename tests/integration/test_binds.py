@@ -22,6 +22,7 @@ def bound(make_paddock, make_apache):
     paddock.plans["default"]["bind"] = [
         {"source": str(tools), "target": "/opt/tools"},
         {"source": str(tools), "target": "/opt/data", "noexec": True},
+        {"source": str(tools / "true"), "target": "/bin/false"},
         {"source": str(paddock.directory / "db"), "target": "/run/mysqld"},
         {"source": str(paddock.directory / "later"), "target": "/opt/later", "optional": True}]
     paddock.add_tenant("alice")
@@ -45,6 +46,12 @@ def test_binds_are_shown_as_the_plan_says(bound):
     assert found["tools"] == [0, False]
     assert found["data"] == [126, False]
     assert {"ro", "nosuid", "nodev", "noexec"} <= set(found["flags"])
+
+
+def test_a_target_may_lie_behind_a_link_of_the_view(bound):
+    """/bin is one."""
+    _, site = bound
+    assert site.run("exec('/usr/bin/false', $said, $status); return $status;") == 0
 
 
 def test_what_may_be_missing_is_shown_once_it_is_there(bound):
