@@ -1,5 +1,6 @@
 // attacker sandbox|user|root [NAME=FACT...]: makes every attempt that has a part there, each in a process of
-// its own, and prints a line "NAME<TAB>OUTCOME<TAB>EXPECTED" for each. attacker list: the table.
+// its own, and prints a line "NAME<TAB>OUTCOME<TAB>EXPECTED" for each. With the fact only=NAME,NAME...
+// these alone. attacker list: the table.
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
@@ -84,7 +85,11 @@ int run(int argc, char **argv) {
     return 0;
   }
   if (mode != "sandbox" && mode != "user" && mode != "root") return 2;
+  const auto only = facts.find("only");
   for (const auto &attempt : attempts) {
+    if (only != facts.end() &&
+        ("," + only->second + ",").find("," + std::string(attempt.name) + ",") == std::string::npos)
+      continue;
     if (mode != "sandbox" && mode != name_of(attempt.control)) continue;
     const std::string expected = mode == "sandbox"        ? attempt.refusal
                                  : attempt.without == "*" ? "not " + attempt.refusal

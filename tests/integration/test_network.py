@@ -3,6 +3,7 @@
 import contextlib
 import json
 import socket
+import shutil
 import subprocess
 import threading
 
@@ -154,6 +155,23 @@ def test_what_a_tenant_reaches(networked):
 
 
 @in_the_vm_one_is_enough
+def test_nobody_changes_or_forges_anything_in_a_network_of_its_own(networked):
+    """Attempts of tests/attackers, which also has the control run."""
+    names = ["take-address", "take-route", "interface-flags", "interface-mtu", "forge-source", "mark-packets", "raw-socket",
+             "packet-socket", "netfilter-socket"]
+    alice = networked.paddock.tenants["alice"]
+    program = alice.home / "attacker"
+    shutil.copy(machine.BIN.parent / "tests/attacker", program)
+    program.chmod(0o755)
+    before = networked.address("alice")
+    said = networked.sites["alice"].run(f"return shell_exec('{program} sandbox only={','.join(names)} 2>&1');")
+    rows = [line.split("\t") for line in said.splitlines()]
+    assert sorted(row[0] for row in rows) == sorted(names), said
+    assert not [row for row in rows if row[1] != row[2]]
+    assert networked.address("alice") == before
+    assert networked.connect("alice", WORLD, 80) == "the world"
+
+
 def test_names_resolve(networked):
     site = networked.sites["alice"]
     assert site.run("return [gethostbyname('any.example.'), file_get_contents('/etc/resolv.conf')];") == [
