@@ -413,6 +413,26 @@ TEST_CASE("limits become what the kernel's files take") {
     CHECK(wanted.value == number + " rbps=5 wbps=max riops=max wiops=6");
     CHECK(wanted.previous == number + " rbps=max wbps=max riops=max wiops=max");
   }
+  SECTION("weights by device") {
+    good(replace_file(path + "/io.weight", "default 100\n7:9 30\n", 0644));
+    limits = {};
+    limits.memory_max = 1 << 20;
+    limits.io_weight = 50;
+    limits.io.push_back({.device = path, .weight = 300});
+    struct stat status {};
+    REQUIRE(::stat(path.c_str(), &status) == 0);
+    const std::string number =
+        std::to_string(major(status.st_dev)) + ":" + std::to_string(minor(status.st_dev));
+    text.clear();
+    for (const auto &setting : good(plan_settings(directory, limits)))
+      if (setting.file == "io.weight") text += setting.value + " was " + setting.previous + "\n";
+    CHECK(text == "default 50 was default 100\n" + number + " 300 was " + number +
+                      " default\n7:9 default was 7:9 30\n");
+    limits.io.back().weight = 10'001;
+    Refused refused;
+    CHECK(plan_settings(directory, limits, &refused).error().code == ERANGE);
+    CHECK(refused.device == path);
+  }
   SECTION("a weight out of range") {
     limits.cpu_weight = 0;
     CHECK(plan_settings(directory, limits).error().code == ERANGE);

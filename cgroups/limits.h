@@ -8,13 +8,14 @@
 
 namespace paddock::cgroups {
 
-// A device's line of io.max; an absent figure is unlimited.
+// A device's lines of io.max and io.weight; an absent figure is unlimited, an absent weight the cgroup's.
 struct IoLimit {
   std::string device;  // a path: a block device, or a file on the filesystem whose device is meant
   std::optional<std::uint64_t> read_bytes_per_s;
   std::optional<std::uint64_t> write_bytes_per_s;
   std::optional<std::uint64_t> read_ops_per_s;
   std::optional<std::uint64_t> write_ops_per_s;
+  std::optional<std::uint32_t> weight;  // 1 to 10000
 
   bool operator==(const IoLimit &) const = default;
 };
@@ -36,7 +37,7 @@ struct Limits {
 // Which limit could not be set.
 struct Refused {
   std::string file;    // "memory.max"
-  std::string device;  // of io.max: IoLimit::device, where it is one that was asked for
+  std::string device;  // of io.max, io.weight: IoLimit::device, where it is one that was asked for
 };
 
 }  // namespace paddock::cgroups

@@ -47,6 +47,14 @@ std::string io_line(const std::string &device, const std::string &figures) {
   return device + " " + figures;
 }
 
+Result<void> check_weight(const char *file, const std::optional<std::uint32_t> &weight, Refused &refused) {
+  refused = {file, {}};
+  if (weight && (*weight < 1 || *weight > 10'000))
+    return errno_error("write \"" + std::to_string(*weight) + "\" to " + file + ": not in 1 to 10000",
+                       ERANGE);
+  return {};
+}
+
 class Planner {
  public:
   Planner(BorrowedFd cgroup, const std::string &controllers, Refused &refused)
@@ -89,6 +97,35 @@ class Planner {
     return {};
   }
 
+  // io.weight: beside the line "default 100", one a device that has a weight of its own, "8:0 200".
+  Result<void> add_io_weights(const std::vector<IoLimit> &limits) {
+    constexpr const char *kFile = "io.weight";
+    const bool any = std::any_of(limits.begin(), limits.end(),
+                                 [](const IoLimit &limit) { return limit.weight.has_value(); });
+    PADDOCK_TRY(const auto present, current("io", kFile, any));
+    if (!present) return {};
+    auto old = io_lines(*present);
+    old.erase("default");
+    for (const auto &limit : limits) {
+      if (!limit.weight) continue;
+      if (auto good = check_weight(kFile, limit.weight, refused_); !good) {
+        refused_.device = limit.device;
+        return std::move(good).error();
+      }
+      refused_.device = limit.device;
+      PADDOCK_TRY(const std::string device, device_number(limit.device));
+      const auto before = old.extract(device);
+      const std::string old_weight = before.empty() ? "default" : before.mapped();
+      const std::string weight = std::to_string(*limit.weight);
+      if (weight != old_weight)
+        settings_.push_back(
+            {"io", kFile, io_line(device, weight), io_line(device, old_weight), true, limit.device});
+    }
+    for (const auto &[device, weight] : old)
+      settings_.push_back({"io", kFile, io_line(device, "default"), io_line(device, weight), false, {}});
+    return {};
+  }
+
   std::vector<Setting> take() && { return std::move(settings_); }
 
  private:
@@ -107,14 +144,6 @@ class Planner {
   Refused &refused_;  // what is being looked at
   std::vector<Setting> settings_;
 };
-
-Result<void> check_weight(const char *file, const std::optional<std::uint32_t> &weight, Refused &refused) {
-  refused = {file, {}};
-  if (weight && (*weight < 1 || *weight > 10'000))
-    return errno_error("write \"" + std::to_string(*weight) + "\" to " + file + ": not in 1 to 10000",
-                       ERANGE);
-  return {};
-}
 
 }  // namespace
 
@@ -143,6 +172,7 @@ Result<std::vector<Setting>> plan_settings(BorrowedFd cgroup, const Limits &limi
   PADDOCK_CHECK(planner.add("io", "io.weight",
                             "default " + std::to_string(limits.io_weight.value_or(kDefaultWeight)),
                             limits.io_weight.has_value()));
+  PADDOCK_CHECK(planner.add_io_weights(limits.io));
   PADDOCK_CHECK(planner.add_io(limits.io));
   return std::move(planner).take();
 }

@@ -99,6 +99,7 @@ struct IoLimit {
   std::optional<std::uint64_t> write_bytes_per_s;
   std::optional<std::uint64_t> read_ops_per_s;
   std::optional<std::uint64_t> write_ops_per_s;
+  std::optional<std::uint32_t> weight;  // 1 to 10000
   Location where;
 };
 

@@ -118,6 +118,7 @@ const Bad kBad[] = {
     {"[plan.a]\nio = [5]\n", 2, "plan.a.io", "found integer 5"},
     {"[[plan.a.io]]\nread_bps = \"1M\"\n", 1, "plan.a.io.device", "missing"},
     {"[[plan.a.io]]\ndevice = \"/srv\"\n", 1, "plan.a.io", "limits nothing"},
+    {"[[plan.a.io]]\ndevice = \"/srv\"\nweight = 0\n", 3, "plan.a.io.weight", "from 1 to 10000"},
     {"[[plan.a.io]]\ndevice = \"/srv\"\nread_bps = \"1K\"\n", 3, "plan.a.io.read_bps", "from 4K"},
     {"[[plan.a.io]]\ndevice = \"/srv\"\nread_ops = 5\n", 3, "plan.a.io.read_ops",
      "did you mean \"read_bps\"?"},

@@ -69,6 +69,7 @@ void read_io(Section section, const Machine &machine, std::vector<IoLimit> &limi
   limit.write_bytes_per_s = section.bytes("write_bps", 4096, kMaxIo);
   limit.read_ops_per_s = section.integer("read_iops", 1, kMaxIo);
   limit.write_ops_per_s = section.integer("write_iops", 1, kMaxIo);
+  narrow(section.integer("weight", 1, kMaxWeight), limit.weight);
   section.finish();
   if (!device) {
     if (section.find("device") == nullptr)
@@ -76,7 +77,7 @@ void read_io(Section section, const Machine &machine, std::vector<IoLimit> &limi
     return;
   }
   if (section.size() == 1) {
-    section.fail("", "limits nothing", "read_bps, write_bps, read_iops or write_iops");
+    section.fail("", "limits nothing", "read_bps, write_bps, read_iops, write_iops or weight");
     return;
   }
   limit.device = *device;

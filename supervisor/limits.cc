@@ -73,7 +73,8 @@ cgroups::Limits cgroup_limits(const policies::Limits &limits) {
                          .read_bytes_per_s = io.read_bytes_per_s,
                          .write_bytes_per_s = io.write_bytes_per_s,
                          .read_ops_per_s = io.read_ops_per_s,
-                         .write_ops_per_s = io.write_ops_per_s});
+                         .write_ops_per_s = io.write_ops_per_s,
+                         .weight = io.weight});
   return result;
 }
 

@@ -1,7 +1,10 @@
 """A plan's limits hold where the kernel has the controllers, and concern the tenant alone."""
 
 import concurrent.futures
+import contextlib
 import json
+import os
+import subprocess
 
 import pytest
 
@@ -118,3 +121,36 @@ def test_status_shows_use_and_limits(limited):
     assert 0 < status["memory_bytes"] < 192 << 20
     assert status["pids"] == len(limited.paddock.sandbox("alice"))
     assert status["cpu_us"] > 0
+
+
+@contextlib.contextmanager
+def disk_with_weights(path):
+    """A disk whose cost model is on: the others take no weight of their own."""
+    subprocess.run(["truncate", "-s", "16M", str(path)], check=True)
+    subprocess.run(["modprobe", "loop"], check=True)
+    device = subprocess.run(["losetup", "--find", "--show", str(path)], check=True, capture_output=True, text=True).stdout.strip()
+    number = f"{os.major(os.stat(device).st_rdev)}:{os.minor(os.stat(device).st_rdev)}"
+    try:
+        (machine.cgroup2_mount() / "io.cost.qos").write_text(f"{number} enable=1")
+        yield device, number
+        (machine.cgroup2_mount() / "io.cost.qos").write_text(f"{number} enable=0")
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+def test_a_disk_has_a_weight_of_its_own(limited):
+    paddock = limited.paddock
+    good = paddock.config.read_text()
+
+    def weights():
+        return (limited.group / "io.weight").read_text().splitlines()
+
+    with disk_with_weights(paddock.directory / "disk") as (device, number):
+        for lines, wanted in ((f'device = "{device}"\nweight = 300\n', [f"{number} 300"]),
+                              (f'device = "{device}"\nwrite_bps = "1M"\n', [])):
+            paddock.config.write_text(good + "\n[[plan.default.io]]\n" + lines)
+            paddock.cli("reload")
+            assert weights()[1:] == wanted
+        paddock.config.write_text(good)
+        paddock.cli("reload")
+        assert (limited.group / "io.max").read_text() == ""
