@@ -1,6 +1,7 @@
 """Whatever dies comes back, and nothing that it left stays."""
 
 import concurrent.futures
+import contextlib
 import ctypes
 import os
 import socket
@@ -157,6 +158,29 @@ def test_a_killed_zygote_is_replaced_while_sandboxes_serve(own_host):
     assert host.bob.get("/hello.php").ok()
     replaced(host.paddock.zygote, zygote)
     assert host.alice.run(PID) == worker
+
+
+def test_a_zygote_of_one_sandbox_that_is_killed_at_any_time(own_host):
+    """Before it is asked, while it clones, after it: the start is tried again, and who waits for it is served."""
+    host = own_host(plan={"own_start": True, "workers": 1})
+    common = host.paddock.zygote()
+    killed = 0
+    for number in range(12):
+        host.paddock.cli("kill", "alice")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(host.alice.get, "/hello.php", seconds=60)
+            end = time.monotonic() + machine.patience(10)
+            while not answer.done() and time.monotonic() < end:
+                own = [pid for pid in host.paddock.in_cgroup("zygote") if pid != common]
+                if own:
+                    time.sleep(0.004 * number)
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(own[0], 9)
+                        killed += 1
+                    break
+            assert answer.result().ok().text == "hello\n"
+    assert killed
+    machine.wait_for(lambda: host.paddock.in_cgroup("zygote") == [common], 20, "the zygotes of one sandbox have ended")
 
 
 def test_running_requests_survive_gateway_and_zygote(own_host):
