@@ -3,23 +3,24 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include <boost/asio/post.hpp>
-
 #include "base/log.h"
 
 namespace paddock::supervisor {
+namespace {
+
+constexpr int kReapRounds = 5;
+
+}  // namespace
 
 Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
     : io_(io),
       options_(options),
       stray_timer_(io),
-      program_(
-          io, "paddock-php zygote", std::move(options),
-          {.on_packet = [this](Packet &packet) { on_packet(packet); },
-           .on_down = [this] { on_down(); },
-           // Not from within one of its own call-backs.
-           .on_gone =
-               [this] { boost::asio::post(io_, [self = std::shared_ptr<Zygote>(std::move(self_))] {}); }}) {}
+      program_(io, "paddock-php zygote", std::move(options),
+               {.on_packet = [this](Packet &packet) { on_packet(packet); },
+                .on_down = [this] { on_down(); },
+                // Not from within one of its own call-backs.
+                .on_gone = [this] { leave(std::move(self_)); }}) {}
 
 std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options) {
   return {new Zygote(io, std::move(options)), retire};
@@ -33,7 +34,15 @@ void Zygote::retire(Zygote *zygote) {
   if (owned->program_.running())
     zygote->self_ = std::move(owned);
   else
-    boost::asio::post(zygote->io_, [gone = std::shared_ptr<Zygote>(std::move(owned))] {});
+    leave(std::move(owned));
+}
+
+// What it cloned and did not tell of is our child: somebody has to wait for that.
+void Zygote::leave(std::unique_ptr<Zygote> zygote) {
+  if (!zygote) return;
+  Zygote &gone = *zygote;
+  gone.leaving_ = true;
+  gone.reap_strays(kReapRounds, std::move(zygote));
 }
 
 std::uint32_t Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fds, SpawnCallbacks callbacks) {
@@ -107,7 +116,7 @@ void Zygote::on_down() {
   }
   for (const auto &callbacks : lost)
     callbacks.on_failed(Error{"the zygote ended while it cloned the sandbox"});
-  if (!lost.empty()) reap_strays(5);
+  if (!lost.empty() && !leaving_) reap_strays(kReapRounds);
 }
 
 // Nobody waits for it any more, but it is our child.
@@ -121,14 +130,14 @@ void Zygote::end_stray(Child keeper) {
 // A keeper that was cloned without our having learned its pidfd is our child all the same (CLONE_PARENT). Its
 // link has closed, so it ends, and we look for it a few times. This may reap a child that somebody watches;
 // its watch then finds ECHILD and takes it for ended, as it is.
-void Zygote::reap_strays(int rounds) {
+void Zygote::reap_strays(int rounds, std::shared_ptr<Zygote> self) {
   if (rounds == 0) return;
   stray_timer_.expires_after(std::chrono::seconds(1));
-  stray_timer_.async_wait([this, rounds](const boost::system::error_code &error) {
+  stray_timer_.async_wait([this, rounds, self = std::move(self)](const boost::system::error_code &error) {
     if (error) return;
     while (::waitpid(-1, nullptr, WNOHANG | __WALL) > 0) {
     }
-    reap_strays(rounds - 1);
+    reap_strays(rounds - 1, self);
   });
 }
 

@@ -48,6 +48,7 @@ class Zygote {
  private:
   Zygote(boost::asio::io_context &io, SpawnOptions options);
   static void retire(Zygote *zygote);
+  static void leave(std::unique_ptr<Zygote> zygote);
 
   struct Pending {
     zygote_link::Spawn spawn;
@@ -60,7 +61,8 @@ class Zygote {
   void on_packet(Packet &packet);
   void on_down();
   void end_stray(Child keeper);
-  void reap_strays(int rounds);
+  // self: kept until then.
+  void reap_strays(int rounds, std::shared_ptr<Zygote> self = {});
 
   boost::asio::io_context &io_;
   SpawnOptions options_;
@@ -72,6 +74,7 @@ class Zygote {
   std::uint32_t next_request_ = 1;
   std::string php_version_;
   bool up_ = false;
+  bool leaving_ = false;
   HelperProgram program_;
 };
 

@@ -179,7 +179,7 @@ def test_its_size_is_the_plans(make_paddock, make_apache):
     # A change reaches the running, and what nobody needs any more ends.
     paddock.config.write_text(paddock.config.read_text().replace("40M", "24M"))
     paddock.cli("reload")
-    assert apache.sites["carol"].run(SIZE, seconds=60) == 24
+    machine.wait_for(lambda: apache.sites["carol"].run(SIZE, seconds=60) == 24, 20, "the new sandbox serves")
     machine.wait_for(lambda: len(zygotes(paddock)) == 2, 20, "the zygote of 40M has gone")
 
 
