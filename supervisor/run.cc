@@ -239,7 +239,7 @@ std::optional<network::Traffic> Run::traffic() const {
 void Run::drain(std::chrono::milliseconds patience) {
   end_.asked = true;
   // One that the zygote is at may be serving before we hear of it. Its keeper finds the order when it comes.
-  if (!watch_ && !zygote_->under_way(request_)) return kill();
+  if (!watch_ && !(zygote_ && zygote_->under_way(request_))) return kill();
   link_->send(keeper_link::Drain{milliseconds_of(patience)});
   // The keeper keeps to the patience by itself; if it does not, something in there is stronger than it.
   patience_timer_.expires_after(patience + std::chrono::seconds(2));

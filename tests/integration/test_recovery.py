@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import socket
+import subprocess
 import threading
 import time
 
@@ -353,3 +354,23 @@ def test_a_socket_that_its_tenant_shut_down_is_replaced(own_host):
     host.paddock.cli("stop", "alice")
     machine.wait_for(lambda: host.alice.get("/hello.php").status == 200, 10, "another socket is in its place")
     assert "had shut its socket down" in host.paddock.log()
+
+
+def test_a_sandbox_that_died_can_be_stopped_while_its_cgroup_stays(own_host):
+    """Somebody on the host keeps the cgroup from being removed for a while: a mount on it."""
+    host = own_host()
+    host.alice.get("/hello.php").ok()
+    keeper = host.paddock.keeper("alice")
+    guest = machine.cgroup2_mount() / process.cgroup(keeper).lstrip("/") / "guest"
+    guest.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "guest", str(guest)], check=True)
+    try:
+        process.kill(keeper)
+        machine.wait_for(lambda: not host.paddock.sandbox("alice"), 20, "its processes have gone")
+        for command in ("stop", "kill"):
+            host.paddock.cli(command, "alice", check=False, seconds=10)
+        assert process.alive(host.paddock.supervisor.pid)
+        assert host.bob.get("/hello.php").ok()
+    finally:
+        subprocess.run(["umount", str(guest)], check=True)
+    machine.wait_for(lambda: host.alice.get("/hello.php", seconds=60).status == 200, 30, "it serves again")
