@@ -47,10 +47,10 @@ std::string io_line(const std::string &device, const std::string &figures) {
   return device + " " + figures;
 }
 
-Result<void> check_weight(const char *file, const std::optional<std::uint32_t> &weight, Refused &refused) {
-  refused = {file, {}};
+Result<void> check_weight(const Refused &what, const std::optional<std::uint32_t> &weight, Refused &refused) {
+  refused = what;
   if (weight && (*weight < 1 || *weight > 10'000))
-    return errno_error("write \"" + std::to_string(*weight) + "\" to " + file + ": not in 1 to 10000",
+    return errno_error("write \"" + std::to_string(*weight) + "\" to " + what.file + ": not in 1 to 10000",
                        ERANGE);
   return {};
 }
@@ -108,11 +108,7 @@ class Planner {
     old.erase("default");
     for (const auto &limit : limits) {
       if (!limit.weight) continue;
-      if (auto good = check_weight(kFile, limit.weight, refused_); !good) {
-        refused_.device = limit.device;
-        return std::move(good).error();
-      }
-      refused_.device = limit.device;
+      PADDOCK_CHECK(check_weight({kFile, limit.device}, limit.weight, refused_));
       PADDOCK_TRY(const std::string device, device_number(limit.device));
       const auto before = old.extract(device);
       const std::string old_weight = before.empty() ? "default" : before.mapped();
@@ -150,8 +146,8 @@ class Planner {
 Result<std::vector<Setting>> plan_settings(BorrowedFd cgroup, const Limits &limits, Refused *refused) {
   Refused unwanted;
   Refused &at = refused != nullptr ? *refused : unwanted;
-  PADDOCK_CHECK(check_weight("cpu.weight", limits.cpu_weight, at));
-  PADDOCK_CHECK(check_weight("io.weight", limits.io_weight, at));
+  PADDOCK_CHECK(check_weight({"cpu.weight", {}}, limits.cpu_weight, at));
+  PADDOCK_CHECK(check_weight({"io.weight", {}}, limits.io_weight, at));
   PADDOCK_TRY(std::string controllers, read_at(cgroup, "cgroup.controllers"));
   Planner planner(cgroup, first_line(controllers), at);
 

@@ -146,7 +146,7 @@ void LogRelay::append(std::string_view line) {
 }
 
 void LogRelay::write_line(int pid, std::string_view text, bool cut) {
-  if (full() || !within_rate()) {
+  if (!within_rate() || full()) {
     ++suppressed_;
     if (!notice_due_) {
       notice_due_ = true;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include "sandbox/steps.h"
@@ -69,34 +70,33 @@ int open_plainly(int root, const char *path, std::uint64_t flags) {
 int follow_own_link(int root, char (&path)[PATH_MAX]) {
   struct stat view {};
   if (::fstat(root, &view) != 0) return errno;
-  for (std::size_t end = 1;; ++end) {
-    if (path[end] != '/' && path[end] != '\0') continue;
-    const bool last = path[end] == '\0';
-    char rest[PATH_MAX];
-    ::strcpy(rest, path + end);
-    path[end] = '\0';
+  for (char *end = path + 1;; ++end) {
+    const char stop = *end;
+    if (stop != '/' && stop != '\0') continue;
+    *end = '\0';
     const int fd = open_plainly(root, path, O_PATH | O_NOFOLLOW);
+    *end = stop;
     if (fd < 0) return errno;
     struct stat status {};
-    const int code = code_of(::fstat(fd, &status));
     char target[PATH_MAX];
-    const ssize_t length = S_ISLNK(status.st_mode) ? ::readlinkat(fd, "", target, sizeof target) : 0;
+    const int code = code_of(::fstat(fd, &status));
+    const ssize_t length = ::readlinkat(fd, "", target, sizeof target);  // fails for what is no link
     ::close(fd);
     if (code != 0) return code;
-    if (S_ISLNK(status.st_mode)) {
+    if (length > 0) {
       if (status.st_dev != view.st_dev) return ELOOP;
-      if (length <= 0) return ELOOP;
-      // "/var/run" says "/run" or "../run"; the view's root is where ".." of it ends.
-      std::size_t keep = 0;
-      if (target[0] != '/')
-        for (keep = end; path[keep - 1] != '/';) --keep;
-      if (keep + static_cast<std::size_t>(length) + ::strlen(rest) >= sizeof path) return ENAMETOOLONG;
-      std::memcpy(path + keep, target, static_cast<std::size_t>(length));
-      ::strcpy(path + keep + length, rest);
+      // "/var/run" says "/run" or "../run": the latter counts from where the link is.
+      const char *begin = end - 1;
+      while (*begin != '/') --begin;
+      const int kept = target[0] == '/' ? 0 : static_cast<int>(begin + 1 - path);
+      char next[PATH_MAX];
+      const int size =
+          std::snprintf(next, sizeof next, "%.*s%.*s%s", kept, path, static_cast<int>(length), target, end);
+      if (size >= static_cast<int>(sizeof next)) return ENAMETOOLONG;
+      ::strcpy(path, next);
       return 0;
     }
-    ::strcpy(path + end, rest);
-    if (last) return ELOOP;
+    if (stop == '\0') return ELOOP;
   }
 }
 

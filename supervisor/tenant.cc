@@ -228,7 +228,7 @@ Result<void> Tenant::try_start() {
   callbacks.on_cloned = [this] { services_.accountant.started(settings_->name, *run_); };
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
-  auto run = Run::start(services_.io, services_.zygotes.of(spawn.opcache_mib), std::move(spawn), listener_,
+  auto run = Run::start(services_.io, services_.zygotes.of(plan_->opcache_mib), std::move(spawn), listener_,
                         std::move(tenant_log), std::move(cgroup), std::move(link), std::move(callbacks));
   if (!run) {
     if (services_.mail != nullptr) services_.mail->close(number_);

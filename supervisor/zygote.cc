@@ -19,7 +19,6 @@ Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
       program_(io, "paddock-php zygote", std::move(options),
                {.on_packet = [this](Packet &packet) { on_packet(packet); },
                 .on_down = [this] { on_down(); },
-                // Not from within one of its own call-backs.
                 .on_gone = [this] { leave(std::move(self_)); }}) {}
 
 std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options) {
@@ -30,18 +29,17 @@ void Zygote::retire(Zygote *zygote) {
   std::unique_ptr<Zygote> owned(zygote);
   owned->pending_.clear();
   owned->program_.stop();
-  // It may be one of its own call-backs that has dropped the last reference.
   if (owned->program_.running())
     zygote->self_ = std::move(owned);
   else
     leave(std::move(owned));
 }
 
-// What it cloned and did not tell of is our child: somebody has to wait for that.
+// Later, since the last reference may go within one of its own call-backs, and since somebody has to wait for
+// what it cloned and did not tell of: that is our child.
 void Zygote::leave(std::unique_ptr<Zygote> zygote) {
   if (!zygote) return;
   Zygote &gone = *zygote;
-  gone.leaving_ = true;
   gone.reap_strays(kReapRounds, std::move(zygote));
 }
 
@@ -114,9 +112,10 @@ void Zygote::on_down() {
       ++it;
     }
   }
+  if (!lost.empty()) reap_strays(kReapRounds);
+  // The last reference may go here; leave() then begins the reaping anew.
   for (const auto &callbacks : lost)
     callbacks.on_failed(Error{"the zygote ended while it cloned the sandbox"});
-  if (!lost.empty() && !leaving_) reap_strays(kReapRounds);
 }
 
 // Nobody waits for it any more, but it is our child.

@@ -74,7 +74,6 @@ class Zygote {
   std::uint32_t next_request_ = 1;
   std::string php_version_;
   bool up_ = false;
-  bool leaving_ = false;
   HelperProgram program_;
 };
 

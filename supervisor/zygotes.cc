@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 #include <utility>
 
 namespace paddock::supervisor {
@@ -11,12 +10,9 @@ Zygotes::Zygotes(boost::asio::io_context &io, SpawnOptions options) : io_(io), o
 
 void Zygotes::want(const policies::Config &config) {
   std::set<std::uint32_t> sizes = {0};
-  for (const auto &[name, tenant] : config.tenants) {
-    const auto plan = config.plans.find(tenant.plan);
-    if (plan != config.plans.end()) sizes.insert(plan->second.opcache_mib);
-  }
+  for (const auto &[name, tenant] : config.tenants) sizes.insert(config.plan_of(tenant).opcache_mib);
   std::erase_if(by_opcache_mib_, [&](const auto &entry) { return !sizes.contains(entry.first); });
-  for (const std::uint32_t size : sizes) std::ignore = of(size);
+  for (const std::uint32_t size : sizes) of(size);
 }
 
 const std::shared_ptr<Zygote> &Zygotes::of(std::uint32_t opcache_mib) {

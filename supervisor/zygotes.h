@@ -21,7 +21,7 @@ class Zygotes {
   // others: each ends once it has cloned what it was asked for.
   void want(const policies::Config &config);
   // Started if it is not there.
-  [[nodiscard]] const std::shared_ptr<Zygote> &of(std::uint32_t opcache_mib);
+  const std::shared_ptr<Zygote> &of(std::uint32_t opcache_mib);
 
   void stop();
   [[nodiscard]] bool running() const;

@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 
-from harness import fastcgi, machine, process
+from harness import bomb, fastcgi, machine, process
 
 LOAD = machine.BIN.parent / "tests" / "fcgi-load"
 METRICS = machine.BIN.parent / "tests" / "metrics_bench"
@@ -80,40 +80,16 @@ def accounting_cost(arguments, vm=False):
     return {what: float(value) for what, value in re.findall(r"^  (\w.*?)  +(\d+\.\d+)", told, re.MULTILINE)}
 
 
-BOMB = "for (1..%d) { my $pid = fork; sleep 1000 if defined $pid and $pid == 0 } sleep 1000"
-
-
-def _wait_for_bomb(group, count):
-    # The perl that starts them is one more.
-    machine.wait_for(lambda: (group / "cgroup.procs").read_text().count("\n") > count, 60, "the bomb has gone off", interval=0.2)
-
-
 def kill_of_tenant(paddock, tenant, count):
     """Seconds until `paddock kill` has left nothing of a sandbox with so many processes."""
     script = tenant.docroot / "bomb.php"
     script.write_text("<?php $null = ['file', '/dev/null', 'r+']; $pipes = [];"
-                      f"proc_open(['perl', '-e', '{BOMB % count}'], [$null, $null, $null], $pipes); exit(0);")
+                      f"proc_open(['perl', '-e', '{bomb.of(count)}'], [$null, $null, $null], $pipes); exit(0);")
     answer = fastcgi.fetch(paddock.sockets()[tenant.name], script, seconds=60)
     assert answer.ended == (0, 0), answer
-    _wait_for_bomb(machine.cgroup2_mount() / paddock.cgroup / "tenants" / tenant.name, count)
+    bomb.wait_until_gone_off(machine.cgroup2_mount() / paddock.cgroup / "tenants" / tenant.name, count)
     paddock.cli("kill", tenant.name, seconds=120)
     return int(re.findall(r"nothing is left after (\d+) ms", paddock.log())[-1]) / 1000
-
-
-def kill_by_kernel(paddock, count):
-    """The same of as many that are in no sandbox, by cgroup.kill alone."""
-    group = machine.cgroup2_mount() / paddock.cgroup / "tenants/bomb-of-the-bench"
-    group.mkdir()
-    shell = subprocess.Popen(["sh", "-c", 'echo $$ >"$1/cgroup.procs"; exec perl -e "$2"', "sh", group, BOMB % count],
-                             stdin=subprocess.DEVNULL)
-    _wait_for_bomb(group, count)
-    begin = time.monotonic()
-    (group / "cgroup.kill").write_text("1")
-    machine.wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text(), 60, "it is empty", interval=0.001)
-    took = time.monotonic() - begin
-    shell.wait()
-    group.rmdir()
-    return took
 
 
 class CpuMeter:

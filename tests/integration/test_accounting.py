@@ -18,16 +18,11 @@ BURN = """set_time_limit(0);
     $end = $used() + %d; while ($used() < $end); return 1;"""
 
 
-def usage(paddock, tenant):
-    (found,) = json.loads(paddock.cli("usage", tenant, "--json").stdout)["tenants"]
-    return found["usage"]
-
-
 def settled_usage(paddock, tenant):
     """What was used up to now: the books are written once a second at most."""
     machine.wait_for(lambda: paddock.tenant_status(tenant)["busy"] == 0, 10, "no request runs")
     time.sleep(1.1)
-    return usage(paddock, tenant)
+    return paddock.usage(tenant)
 
 
 def cpu(usage_):

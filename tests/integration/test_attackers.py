@@ -349,9 +349,7 @@ def swapping(account, pairs):
     if pid:
         return pid
     try:
-        os.setgroups([])
-        os.setresgid(*[account.pw_gid] * 3)
-        os.setresuid(*[account.pw_uid] * 3)
+        process.become(account)
         libc = ctypes.CDLL(None)
         end = time.monotonic() + 60
         while time.monotonic() < end:

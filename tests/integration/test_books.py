@@ -48,11 +48,6 @@ def events(paddock, *arguments):
     return [json.loads(line) for line in paddock.cli("events", *arguments, "--json").stdout.splitlines()]
 
 
-def usage(paddock, tenant):
-    (found,) = json.loads(paddock.cli("usage", tenant, "--json").stdout)["tenants"]
-    return found["usage"]
-
-
 def cpu(usage_):
     return usage_["cpu_user_us"] + usage_["cpu_system_us"]
 
@@ -70,18 +65,18 @@ def as_tenant(paddock, tenant, *arguments):
 
 def test_usage_counts_on_over_restarts_of_sandbox_and_supervisor(own_host):
     host = own_host()
-    before = usage(host.paddock, "alice")
+    before = host.paddock.usage("alice")
     host.alice.run(BURN % 300)
-    machine.wait_for(lambda: usage(host.paddock, "alice")["requests"] == before["requests"] + 1, 10, "the request counts")
-    machine.wait_for(lambda: cpu(usage(host.paddock, "alice")) - cpu(before) >= 290_000, 10, "its CPU time counts")
-    first = usage(host.paddock, "alice")
+    machine.wait_for(lambda: host.paddock.usage("alice")["requests"] == before["requests"] + 1, 10, "the request counts")
+    machine.wait_for(lambda: cpu(host.paddock.usage("alice")) - cpu(before) >= 290_000, 10, "its CPU time counts")
+    first = host.paddock.usage("alice")
     assert host.paddock.cli("kill", "alice").stdout == "alice: stopped\n"
     assert host.paddock.sandbox("alice") == []
     host.alice.run(BURN % 300)
-    machine.wait_for(lambda: usage(host.paddock, "alice")["starts"] == first["starts"] + 1, 10, "the start counts")
+    machine.wait_for(lambda: host.paddock.usage("alice")["starts"] == first["starts"] + 1, 10, "the start counts")
     host.paddock.stop()
     host.paddock.start()
-    again = usage(host.paddock, "alice")
+    again = host.paddock.usage("alice")
     assert again["requests"] == before["requests"] + 2
     assert cpu(again) >= cpu(first) + 290_000
     by_minute = json.loads(host.paddock.cli("usage", "alice", "--by", "minute", "--json").stdout)["tenants"][0]
@@ -90,7 +85,7 @@ def test_usage_counts_on_over_restarts_of_sandbox_and_supervisor(own_host):
 
 def test_bytes_are_counted(host):
     """Bodies as they came, whether PHP reads them or not, and answers with their headers."""
-    before = usage(host.paddock, "alice")
+    before = host.paddock.usage("alice")
     size = 3 << 20
     code = b"echo str_repeat('x', 5 << 20); exit; /*"
     assert len(host.alice.post("/run.php", code + b"." * (size - len(code) - 2) + b"*/", seconds=60).ok().body) == 5 << 20
@@ -98,7 +93,7 @@ def test_bytes_are_counted(host):
     wanted_in, wanted_out = size + 60_000, (5 << 20) + len("hello\n")
 
     def counted():
-        now = usage(host.paddock, "alice")
+        now = host.paddock.usage("alice")
         return (now["requests"] - before["requests"] == 2
                 and (now["bytes_in"] - before["bytes_in"], now["bytes_out"] - before["bytes_out"]))
     bytes_in, bytes_out = machine.wait_for(counted, 10, "both requests count")
@@ -243,7 +238,7 @@ print(database.execute("SELECT coalesce(sum(requests), 0) FROM totals JOIN tenan
     host.paddock.kill()
     machine.wait_for(lambda: not host.paddock.sandbox(), 20, "the sandboxes have ended")
     host.paddock.start()
-    assert usage(host.paddock, "alice")["requests"] >= counted
+    assert host.paddock.usage("alice")["requests"] >= counted
     assert [event["text"] for event in events(host.paddock, "bob") if event["kind"] == "block"] == ["durable"]
     assert not list((host.paddock.directory / "state").glob("*.corrupt-*"))
     host.paddock.cli("unblock", "bob")
@@ -408,6 +403,6 @@ def test_a_full_queue_and_a_late_request_are_events(make_paddock, make_apache):
                          "a request is late")
         paddock.cli("block", "alice", "--reason", "enough")
         assert all(attempt.result().status >= 500 for attempt in attempts)
-    counted = usage(paddock, "alice")
+    counted = paddock.usage("alice")
     assert counted["refused"] >= 10 and counted["late"] >= 1
     paddock.cli("unblock", "alice")

@@ -1,22 +1,19 @@
 """kill, freeze and block hold, whatever a tenant does against them, and leave nothing behind."""
 
-import contextlib
 import json
 import re
 import socket
-import subprocess
 import threading
-import time
 
 import pytest
 
-from harness import fastcgi, machine
+from harness import bomb, fastcgi, machine
 
 # Every process forks as long as it can, and tries again and again: 10,000 at once, and pids.max allows no more.
 BOMB = "while (1) { my $pid = fork; select undef, undef, undef, 60 unless defined $pid }"
 PROCESSES = 10_000
 # Where nothing counts processes, the bomb would be the whole machine's: a small one that stops by itself.
-SMALL_BOMB = "for (1..1000) { my $pid = fork; sleep 1000 if defined $pid and $pid == 0 } sleep 1000"
+SMALL_BOMB = bomb.of(1000)
 IGNITE = """
     $null = ['file', '/dev/null', 'r+'];
     $pipes = [];
@@ -69,31 +66,6 @@ class Visitor(threading.Thread):
         self.join()
 
 
-def kernels_own_time(paddock, bomb, count):
-    """Seconds from a write to cgroup.kill until the cgroup is empty, for a bomb that is in no sandbox."""
-    group = machine.cgroup2_mount() / paddock.cgroup / "tenants/bomb-of-the-test"
-    group.mkdir()
-    try:
-        shell = subprocess.Popen(["sh", "-c", 'echo $$ >"$1/cgroup.procs"; exec perl -e "$2"', "sh", group, bomb],
-                                 stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        machine.wait_for(lambda: (group / "cgroup.procs").read_text().count("\n") >= count, 60, "it has gone off", interval=0.5)
-        begin = time.monotonic()
-        (group / "cgroup.kill").write_text("1")
-        machine.wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text(), 60, "it is empty", interval=0.001)
-        took = time.monotonic() - begin
-        shell.wait()
-        return took
-    finally:
-        (group / "cgroup.kill").write_text("1")
-        machine.wait_for(lambda: not group.exists() or removed(group), 20, "the cgroup is removed")
-
-
-def removed(group):
-    with contextlib.suppress(OSError):
-        group.rmdir()
-    return not group.exists()
-
-
 @pytest.mark.alone
 def test_a_fork_bomb_is_killed_while_others_are_served(own_host):
     # No CPU quota: Debian's kernel throttles processes within the kernel, locks in hand, and the whole VM waits. What
@@ -131,7 +103,7 @@ def test_a_fork_bomb_is_killed_while_others_are_served(own_host):
     print(f"kill of {expected} processes: {took:.3f} s; {visitor.served} requests of others, none failed")
     if not limited:
         # The kernel's own work cannot be hurried: beyond that, and its spread, there are 100 ms.
-        kernel = kernels_own_time(host.paddock, SMALL_BOMB, expected)
+        kernel = bomb.killed_by_the_kernel(host.paddock, expected)
         print(f"of as many outside of a sandbox, by cgroup.kill alone: {kernel:.3f} s")
         assert took <= 2 * kernel + machine.patience(0.1)
 

@@ -62,8 +62,8 @@ def broker_pid(paddock):
 
 def counted(paddock, tenant):
     """(sent, refused) of the books."""
-    (found,) = json.loads(paddock.cli("usage", tenant, "--json").stdout)["tenants"]
-    return found["usage"]["mails"], found["usage"]["mails_refused"]
+    found = paddock.usage(tenant)
+    return found["mails"], found["mails_refused"]
 
 
 def sendmail(site, arguments, message, times=1):

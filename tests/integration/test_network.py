@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-import socket
 import shutil
+import socket
 import subprocess
 import threading
 
@@ -92,11 +92,6 @@ def around_listens(networked, tenant):
                           capture_output=True, text=True).stdout
 
 
-def usage(paddock, tenant):
-    (found,) = json.loads(paddock.cli("usage", tenant, "--json").stdout)["tenants"]
-    return found["usage"]
-
-
 def test_what_a_tenant_reaches(networked):
     around, connect = networked.around, networked.connect
     # Names.
@@ -172,6 +167,7 @@ def test_nobody_changes_or_forges_anything_in_a_network_of_its_own(networked):
     assert networked.connect("alice", WORLD, 80) == "the world"
 
 
+@in_the_vm_one_is_enough
 def test_names_resolve(networked):
     site = networked.sites["alice"]
     assert site.run("return [gethostbyname('any.example.'), file_get_contents('/etc/resolv.conf')];") == [
@@ -191,7 +187,7 @@ def test_bytes_are_counted(networked):
         figures = world.interfaces()["downlink"]["stats64"]
         return figures["tx"]["bytes"], figures["rx"]["bytes"]
     assert networked.connect("alice", WORLD, 80) == "the world"
-    before, wire = usage(paddock, "alice"), counted()
+    before, wire = paddock.usage("alice"), counted()
     assert networked.sites["alice"].run(f"""
         $in = stream_socket_client('tcp://{WORLD}:81'); $size = strlen(stream_get_contents($in));
         $out = stream_socket_client('tcp://{WORLD}:82'); $data = str_repeat('x', {PAYLOAD});
@@ -200,14 +196,14 @@ def test_bytes_are_counted(networked):
     # The sandbox ends at once: what it has done since the last sample is not lost.
     paddock.cli("stop", "alice")
     machine.wait_for(lambda: not paddock.sandbox("alice"), 20, "the sandbox has ended")
-    machine.wait_for(lambda: usage(paddock, "alice")["net_in_bytes"] - before["net_in_bytes"] >= PAYLOAD, 10,
+    machine.wait_for(lambda: paddock.usage("alice")["net_in_bytes"] - before["net_in_bytes"] >= PAYLOAD, 10,
                      "the bytes are counted")
-    after, wire = usage(paddock, "alice"), [now - then for now, then in zip(counted(), wire)]
+    after, wire = paddock.usage("alice"), [now - then for now, then in zip(counted(), wire)]
     for key, sent in zip(("net_in_bytes", "net_out_bytes"), wire):
         difference = after[key] - before[key]
         assert difference > PAYLOAD
         assert abs(difference - sent) < 0.02 * sent, (key, difference, sent)
-    assert usage(paddock, "bob")["net_in_bytes"] == 0
+    assert paddock.usage("bob")["net_in_bytes"] == 0
 
 
 @in_the_vm_one_is_enough

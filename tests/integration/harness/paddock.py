@@ -284,6 +284,11 @@ class Paddock:
         (found,) = json.loads(self.cli("status", tenant, "--json").stdout)["tenants"]
         return found
 
+    def usage(self, tenant):
+        """`paddock usage` of one tenant (control::Usage)."""
+        (found,) = json.loads(self.cli("usage", tenant, "--json").stdout)["tenants"]
+        return found["usage"]
+
     def sockets(self):
         lines = self.cli("sockets").stdout.splitlines()
         return {name: pathlib.Path(path) for name, path in (line.split("\t") for line in lines)}

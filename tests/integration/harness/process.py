@@ -127,15 +127,20 @@ def kill(pid, number=signal.SIGKILL):
     os.kill(pid, number)
 
 
+def become(account):
+    """For good: this process is the account's (struct_passwd)."""
+    os.setgroups([])
+    os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+
+
 def as_user(account, function):
     """function()'s text as computed by a child process that has become `account` (struct_passwd)."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            os.setgroups([])
-            os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
-            os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+            become(account)
             os.write(writing, function().encode())
         except BaseException as error:  # nothing of pytest may run on in the child
             os.write(writing, f"{type(error).__name__}: {error}".encode())
