@@ -30,7 +30,7 @@ keep_off_boot() {
   [[ -d /run/systemd/system ]] || return 0
   for package in "$@"; do
     case $package in
-      php*-fpm | prometheus) systemctl disable --quiet "$package" ;;
+      autofs | php*-fpm | prometheus) systemctl disable --quiet "$package" ;;
     esac
   done
 }
