@@ -9,10 +9,11 @@
 
 #include "apache/apache.h"
 #include "base/unique_fd.h"
+#include "protocols/fastcgi/exchange.h"
 
 namespace paddock::apache {
 
-class Body {
+class Body final : public fastcgi::BodySource {
  public:
   static constexpr std::size_t kInMemory = 64 * 1024;
 
@@ -23,9 +24,9 @@ class Body {
   [[nodiscard]] bool exists() const { return exists_; }
   [[nodiscard]] std::uint64_t size() const { return size_; }
   // The next piece, `limit` bytes at most; empty at the end, and failed() if the file could not be read.
-  [[nodiscard]] std::string take(std::size_t limit);
-  [[nodiscard]] bool at_end() const { return taken_ == size_; }
-  [[nodiscard]] bool failed() const { return failed_; }
+  [[nodiscard]] std::string take(std::size_t limit) override;
+  [[nodiscard]] bool at_end() const override { return taken_ == size_; }
+  [[nodiscard]] bool failed() const override { return failed_; }
 
  private:
   bool append(const char *data, std::size_t size);

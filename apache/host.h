@@ -21,6 +21,7 @@ struct HostTenant {
   std::string name;
   uid_t uid = 0;
   std::string home;
+  bool runs_php = true;  // else programs: kind = "cgi" or "fastcgi"
   sockaddr_un address{};
 };
 
@@ -31,11 +32,11 @@ class Host {
 
   // Null where there is none.
   [[nodiscard]] const HostTenant *find(std::string_view name) const;
-  // The tenant whose account has this uid; null where there is none, or more than one.
+  // The tenant that runs the PHP of the account with this uid; null where there is none, or more than one.
   [[nodiscard]] const HostTenant *find(uid_t uid) const;
-  // The admin's page for refusals; empty: none.
   // Where the gateway is told what was refused here.
   [[nodiscard]] const sockaddr_un &refusal_socket() const { return refusal_socket_; }
+  // The admin's page for refusals; empty: none.
   [[nodiscard]] const std::string &refusal_page() const { return refusal_page_; }
 
  private:

@@ -44,6 +44,17 @@ bool is_php_handler(const char *handler) {
          std::strcmp(handler, "php-script") == 0;
 }
 
+// Handlers that sites know from mod_cgid and mod_fcgid.
+bool is_program_handler(const char *handler) {
+  return std::strcmp(handler, "cgi-script") == 0 || std::strcmp(handler, "fcgid-script") == 0;
+}
+
+bool names_programs(const DirSettings &settings) {
+  if (settings.source != Source::kName || host == nullptr) return false;
+  const HostTenant *tenant = host->find(std::string_view(settings.tenant));
+  return tenant != nullptr && !tenant->runs_php;
+}
+
 // `SetHandler none`: core leaves r->handler alone then, as if nothing had been said.
 bool handler_is_none(request_rec *r) {
   const auto *core = static_cast<const core_dir_config *>(ap_get_core_module_config(r->per_dir_config));
@@ -59,7 +70,8 @@ int choose_handler(request_rec *r) {
   if (!has_tenant(settings) || r->filename == nullptr || r->finfo.filetype != APR_REG || r->proxyreq != 0)
     return DECLINED;
   if (r->handler != nullptr) {
-    if (!is_php_handler(r->handler)) return DECLINED;
+    if (!is_php_handler(r->handler) && !(is_program_handler(r->handler) && names_programs(settings)))
+      return DECLINED;
   } else if (r->content_type != nullptr && is_php_handler(r->content_type)) {
     // AddType application/x-httpd-php: a handler by another name.
   } else if (!is_script(r, settings)) {

@@ -5,9 +5,9 @@
 #include <set>
 #include <string_view>
 
-#include "apache/backend.h"
 #include "apache/php_directives.h"
 #include "apache/settings.h"
+#include "protocols/fastcgi/exchange.h"
 #include "protocols/fastcgi/params.h"
 #include "protocols/fastcgi/record.h"
 #include "protocols/fastcgi/settings.h"
@@ -88,10 +88,11 @@ std::string request_head(request_rec *r, const Body &body) {
 
   std::string head;
   head.reserve(params.size() + 256);
-  fastcgi::append_begin_request(head, Backend::kRequestId, fastcgi::Role::kResponder, 0);
-  fastcgi::append_settings_records(head, Backend::kRequestId, encode_php(r->pool, settings.php));
-  if (!params.empty()) fastcgi::append_record(head, fastcgi::Type::kParams, Backend::kRequestId, params);
-  fastcgi::append_record(head, fastcgi::Type::kParams, Backend::kRequestId, {});
+  fastcgi::append_begin_request(head, fastcgi::Exchange::kRequestId, fastcgi::Role::kResponder, 0);
+  fastcgi::append_settings_records(head, fastcgi::Exchange::kRequestId, encode_php(r->pool, settings.php));
+  if (!params.empty())
+    fastcgi::append_record(head, fastcgi::Type::kParams, fastcgi::Exchange::kRequestId, params);
+  fastcgi::append_record(head, fastcgi::Type::kParams, fastcgi::Exchange::kRequestId, {});
   return head;
 }
 

@@ -99,7 +99,7 @@ Transaction::Progress Transaction::advance() {
       if (c->data_in_output_filters != 0) return Progress::kClient;
     }
     switch (backend_.next()) {
-      case Backend::Event::kWait:
+      case fastcgi::Exchange::Event::kWait:
         if (response_.has_unflushed()) {
           // PHP may have flushed, and pauses.
           if (quiet_ == nullptr && !is_stream(c)) quiet_ = std::make_unique<QuietOutput>(c);
@@ -107,17 +107,17 @@ Transaction::Progress Transaction::advance() {
           continue;
         }
         return Progress::kBackend;
-      case Backend::Event::kOutput:
+      case fastcgi::Exchange::Event::kOutput:
         if (first_byte_ns_ == 0) first_byte_ns_ = monotonic_ns();
         if (!response_.take(backend_.data())) {
           backend_.abort();
           finished_ = true;
         }
         break;
-      case Backend::Event::kError:
+      case fastcgi::Exchange::Event::kError:
         log_error_output(backend_.data());
         break;
-      case Backend::Event::kEnd:
+      case fastcgi::Exchange::Event::kEnd:
         if (backend_.protocol_status() != 0 && !response_.headers_passed()) {
           ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r_, "paddock: tenant %s could not take the request (%u)",
                         tenant_.name.c_str(), backend_.protocol_status());
@@ -128,7 +128,7 @@ Transaction::Progress Transaction::advance() {
         backend_.close();
         finished_ = true;
         break;
-      case Backend::Event::kBroken:
+      case fastcgi::Exchange::Event::kBroken:
         ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r_, "paddock: tenant %s: %s", tenant_.name.c_str(),
                       std::string(backend_.problem()).c_str());
         // A worker that was killed says nothing; one that says nonsense is another matter.

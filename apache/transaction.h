@@ -6,7 +6,6 @@
 
 #include "apache/admission.h"
 #include "apache/apache.h"
-#include "apache/backend.h"
 #include "apache/body.h"
 #include "apache/host.h"
 #include "apache/quiet_output.h"
@@ -63,7 +62,7 @@ class Transaction {
   const HostTenant &tenant_;
   Place place_;
   Body body_;
-  Backend backend_;
+  fastcgi::Exchange backend_;
   Response response_;
   std::unique_ptr<QuietOutput> quiet_;
   apr_interval_time_t timeout_ = 0;

@@ -31,6 +31,7 @@ int exec_child(const SpawnOptions &options, int program, char *const *argv, char
   if (::close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return errno;
   for (std::size_t i = 0; i < sources.size(); ++i)
     if (::dup2(sources[i], options.fds[i].second) < 0) return errno;
+  if (options.own_group && ::setpgid(0, 0) != 0) return errno;
   if (options.gid) {
     if (::setgroups(0, nullptr) != 0 || ::setresgid(*options.gid, *options.gid, *options.gid) != 0)
       return errno;
@@ -40,6 +41,7 @@ int exec_child(const SpawnOptions &options, int program, char *const *argv, char
     // setresuid clears the parent-death signal (prctl(2)).
     if (options.die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return errno;
   }
+  if (!options.directory.empty() && ::chdir(options.directory.c_str()) != 0) return errno;
   if (options.no_new_privs && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
   ::execve(argv[0], argv, envp);
   // The account may execute the program but not search the way to it: a tree below /root, or a home of mode
@@ -67,6 +69,10 @@ Result<void> Child::signal(int number) const {
   if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0)
     return errno_error("send signal " + std::to_string(number) + " to process " + std::to_string(pid_));
   return {};
+}
+
+void Child::signal_group(int number) const {
+  ::kill(-pid_, number);
 }
 
 Result<std::optional<ExitStatus>> Child::try_reap() const {
@@ -112,12 +118,23 @@ Result<Child> spawn(const SpawnOptions &options) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<__u64>(options.cgroup.get());
   }
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
-  if (pid < 0) return errno_error("clone3 for " + options.arguments.front());
+  auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (pid < 0 && errno == ENOSYS && !options.cgroup.valid()) {
+    pid = ::fork();
+    // Not reaped before we do it: the number is its own.
+    if (pid > 0) pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+  }
+  if (pid < 0) return errno_error("clone a process for " + options.arguments.front());
   if (pid == 0) {
     const int failure = exec_child(options, program.get(), argv.data(), envp.data(), sources);
     [[maybe_unused]] const ssize_t told = ::write(report_write.get(), &failure, sizeof failure);
     ::_exit(127);
+  }
+  if (pidfd < 0) {
+    const Error failure = errno_error("open the pidfd of " + options.arguments.front());
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    return failure;
   }
   Child child(pid, UniqueFd(pidfd));
   report_write.reset();

@@ -35,6 +35,8 @@ class Child {
 
   // pidfd_send_signal(2); ESRCH once it has been reaped.
   Result<void> signal(int number) const;
+  // The same for its process group (SpawnOptions::own_group). Only before it has been reaped: by number.
+  void signal_group(int number) const;
   // Reaps it if it has ended (waitid(2), P_PIDFD, __WALL: children that were cloned with no exit signal too).
   // nullopt: still running. Works only in the process that is its parent.
   [[nodiscard]] Result<std::optional<ExitStatus>> try_reap() const;
@@ -55,11 +57,15 @@ struct SpawnOptions {
   std::optional<uid_t> uid;  // with gid and no supplementary groups
   std::optional<gid_t> gid;
   BorrowedFd cgroup;            // CLONE_INTO_CGROUP, where valid
+  std::string directory;        // where it starts; empty: where the caller is
+  bool own_group = false;       // a process group of its own: it and its children can be signalled at once
   bool die_with_parent = true;  // PR_SET_PDEATHSIG SIGKILL
   bool no_new_privs = true;     // set-user-ID bits and file capabilities give it nothing (prctl(2))
 };
 
-// clone3(2) with CLONE_PIDFD, then execve(2). An exec that fails is reported here, not by the child's status.
+// clone3(2) with CLONE_PIDFD, then execve(2). Where a filter refuses clone3(2) (it cannot see its arguments),
+// and no cgroup is asked for, fork(2) and pidfd_open(2). An exec that fails is reported here, not by the
+// child's status.
 [[nodiscard]] Result<Child> spawn(const SpawnOptions &options);
 
 }  // namespace paddock

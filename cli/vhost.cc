@@ -37,7 +37,8 @@ std::variant<control::Sockets, NoAnswer> find_sockets(const Session &session, co
     const auto &plan = loaded.config->plan_of(one);
     sockets.sockets.push_back({name, policies::socket_path(loaded.config->runtime, *key, name),
                                static_cast<std::uint64_t>(plan.deadline.count()),
-                               static_cast<std::uint64_t>(plan.queue_time.count())});
+                               static_cast<std::uint64_t>(plan.queue_time.count()),
+                               std::string(policies::name_of(one.program))});
   }
   if (sockets.sockets.empty() && !tenant.empty())
     return NoAnswer{ExitStatus::kUnknownTenant, {}, "unknown tenant " + log::quoted(tenant)};
@@ -61,8 +62,17 @@ std::string limits_text(const control::Socket &socket) {
   return text(socket.queue_time_ms) + " waiting, " + running + " running";
 }
 
-std::string secrecy_text(const std::string &tenant) {
-  return "# PHP of Paddock's tenant " + tenant +
+// What of a site is the tenant's: endings that its kind usually has.
+std::string files_of(const control::Socket &socket) {
+  return socket.kind == "php" ? "php" : "(?:cgi|fcgi|pl|py|rb)";
+}
+
+bool has_every_url(const control::Socket &socket) {
+  return socket.kind == "command";
+}
+
+std::string secrecy_text(const std::string &tenant, const control::Socket &socket) {
+  return "# " + std::string(socket.kind == "php" ? "PHP" : "Programs") + " of Paddock's tenant " + tenant +
          ". Keep this file from the tenants (mode 0640, root and the web server's group):\n"
          "# who knows the socket's path can have scripts run as that user, from an .htaccess for instance.\n";
 }
@@ -71,12 +81,17 @@ std::string apache_handler(const std::string &tenant, const control::Socket &soc
                            const std::string &margin) {
   const std::string worker = "unix:" + socket.path + "|fcgi://" + tenant;
   std::ostringstream out;
-  out << margin << "# By file, not by URL: only what is a .php file on disk reaches PHP.\n"
-      << margin << "<FilesMatch \"\\.php$\">\n"
-      << margin << "    SetHandler \"proxy:" << worker << "\"\n"
+  const std::string section = has_every_url(socket) ? "Location" : "FilesMatch";
+  if (has_every_url(socket)) {
+    out << margin << "# Everything below this path is the program's.\n" << margin << "<Location \"/\">\n";
+  } else {
+    out << margin << "# By file, not by URL: only what is such a file on disk is run.\n"
+        << margin << "<FilesMatch \"\\." << files_of(socket) << "$\">\n";
+  }
+  out << margin << "    SetHandler \"proxy:" << worker << "\"\n"
       << margin << "    # Scripts see the Authorization header, as under mod_php.\n"
       << margin << "    CGIPassAuth On\n"
-      << margin << "</FilesMatch>\n"
+      << margin << "</" << section << ">\n"
       << margin << "<Proxy \"" << worker << "\">\n"
       << margin << "    # Longer than the plan allows (" << limits_text(socket)
       << "): Paddock ends requests, not Apache.\n"
@@ -88,9 +103,9 @@ std::string apache_handler(const std::string &tenant, const control::Socket &soc
 
 std::string apache_lines(const VhostOptions &options, const control::Socket &socket) {
   if (options.name.empty() && options.docroot.empty())
-    return secrecy_text(options.tenant) + apache_handler(options.tenant, socket, "");
+    return secrecy_text(options.tenant, socket) + apache_handler(options.tenant, socket, "");
   std::ostringstream out;
-  out << secrecy_text(options.tenant) << "<VirtualHost *:80>\n";
+  out << secrecy_text(options.tenant, socket) << "<VirtualHost *:80>\n";
   if (!options.name.empty()) out << "    ServerName " << options.name << "\n";
   if (!options.docroot.empty())
     out << "    DocumentRoot \"" << options.docroot << "\"\n"
@@ -110,13 +125,20 @@ std::string apache_lines(const VhostOptions &options, const control::Socket &soc
 
 std::string nginx_location(const control::Socket &socket, const std::string &margin) {
   std::ostringstream out;
-  out << margin << "location ~ [^/]\\.php(/|$) {\n"
-      << margin << "    fastcgi_split_path_info ^(.+?\\.php)(/.*)$;\n"
-      << margin << "    # try_files clears $fastcgi_path_info.\n"
-      << margin << "    set $paddock_path_info $fastcgi_path_info;\n"
-      << margin << "    # By file, not by URL: only what is a file on disk reaches PHP.\n"
-      << margin << "    try_files $fastcgi_script_name =404;\n"
-      << margin << "    include fastcgi_params;\n"
+  const std::string ending = "\\." + files_of(socket);
+  if (has_every_url(socket)) {
+    out << margin << "# Everything below this path is the program's.\n"
+        << margin << "location / {\n"
+        << margin << "    set $paddock_path_info $fastcgi_script_name;\n";
+  } else {
+    out << margin << "location ~ [^/]" << ending << "(/|$) {\n"
+        << margin << "    fastcgi_split_path_info ^(.+?" << ending << ")(/.*)$;\n"
+        << margin << "    # try_files clears $fastcgi_path_info.\n"
+        << margin << "    set $paddock_path_info $fastcgi_path_info;\n"
+        << margin << "    # By file, not by URL: only what is a file on disk is run.\n"
+        << margin << "    try_files $fastcgi_script_name =404;\n";
+  }
+  out << margin << "    include fastcgi_params;\n"
       << margin << "    fastcgi_param SCRIPT_FILENAME $document_root$fastcgi_script_name;\n"
       << margin << "    fastcgi_param PATH_INFO $paddock_path_info;\n"
       << margin << "    # httpoxy: a client's Proxy header is no proxy setting.\n"
@@ -132,9 +154,9 @@ std::string nginx_location(const control::Socket &socket, const std::string &mar
 
 std::string nginx_lines(const VhostOptions &options, const control::Socket &socket) {
   if (options.name.empty() && options.docroot.empty())
-    return secrecy_text(options.tenant) + nginx_location(socket, "");
+    return secrecy_text(options.tenant, socket) + nginx_location(socket, "");
   std::ostringstream out;
-  out << secrecy_text(options.tenant) << "server {\n    listen 80;\n";
+  out << secrecy_text(options.tenant, socket) << "server {\n    listen 80;\n";
   if (!options.name.empty()) out << "    server_name " << options.name << ";\n";
   if (!options.docroot.empty())
     out << "    root \"" << options.docroot << "\";\n"

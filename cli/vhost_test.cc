@@ -47,6 +47,26 @@ TEST_CASE("a whole virtual host") {
   CHECK_FALSE(has(vhost_lines({"alice", "nginx"}, kSocket), "server {"));
 }
 
+TEST_CASE("other kinds than PHP") {
+  control::Socket socket = kSocket;
+  for (const char *kind : {"cgi", "fastcgi"}) {
+    socket.kind = kind;
+    const std::string apache = vhost_lines({"alice"}, socket);
+    CHECK(has(apache, "# Programs of Paddock's tenant alice."));
+    CHECK(has(apache, "<FilesMatch \"\\.(?:cgi|fcgi|pl|py|rb)$\">\n"));
+    CHECK(has(apache, "</FilesMatch>\n"));
+    CHECK(has(vhost_lines({"alice", "nginx"}, socket), "location ~ [^/]\\.(?:cgi|fcgi|pl|py|rb)(/|$) {\n"));
+  }
+  socket.kind = "command";
+  const std::string apache = vhost_lines({"alice"}, socket);
+  CHECK(has(apache, "<Location \"/\">\n"));
+  CHECK(has(apache, "</Location>\n"));
+  CHECK_FALSE(has(apache, "FilesMatch"));
+  const std::string nginx = vhost_lines({"alice", "nginx"}, socket);
+  CHECK(has(nginx, "location / {\n"));
+  CHECK_FALSE(has(nginx, "try_files"));
+}
+
 TEST_CASE("names and paths cannot smuggle in directives") {
   CHECK(vhost_problem({"alice", "apache", "", ""}).empty());
   CHECK(vhost_problem({"alice", "apache", "*.example.org", "/home/alice/www"}).empty());

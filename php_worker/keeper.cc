@@ -17,6 +17,7 @@
 #include "base/monotonic.h"
 #include "php_worker/log_relay.h"
 #include "php_worker/pool_control.h"
+#include "php_worker/programs/shared_program.h"
 #include "php_worker/request_watch.h"
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
@@ -64,7 +65,9 @@ class Keeper {
         signals_(std::move(signals)),
         relay_(loop, std::move(options.log), options.log_bytes),
         pool_({options.name, options.listen, growth_, options.handoff.fd(), &page, board, control,
-               options.php_fds}),
+               options.php_fds, options.program}),
+        shared_(loop, relay_,
+                options.program.listen.empty() ? std::vector<std::string>() : options.program.command),
         watch_(loop, options.listen, *board, *control, pool_, relay_,
                {std::chrono::milliseconds(options.deadline_ms), std::chrono::milliseconds(options.slow_ms)}) {
   }
@@ -76,6 +79,7 @@ class Keeper {
       fail(watched.error());
       return 1;
     }
+    shared_.start();
     for (std::uint16_t i = 0; i < options_.workers_start; ++i) start_worker();
     if (pool_.empty()) return 1;  // fail() has told
     tell_ready();
@@ -248,9 +252,12 @@ class Keeper {
     signalfd_siginfo info{};
     while (::read(signals_.get(), &info, sizeof info) == sizeof info)
       if (info.ssi_signo != SIGCHLD) drain(draining_ ? 0ms : kPatienceWithoutDrain);
-    bool more = true;
-    while (more)
-      if (const auto ended = pool_.reap(more); ended) worker_ended(*ended);
+    while (const auto ended = pool_.reap())
+      if (ended->worker) {
+        worker_ended(*ended);
+      } else {
+        shared_.ended(ended->pid, ended->status);
+      }
     if (draining_) end_when_empty();
   }
 
@@ -261,6 +268,7 @@ class Keeper {
     char first = 0;
     const bool unseen = ::recv(options_.handoff.fd().get(), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
     if (unseen && !out_of_patience_ && start_worker()) return;
+    if (shared_.running() && !out_of_patience_) return shared_.end();
     loop_.stop();
   }
 
@@ -380,6 +388,8 @@ class Keeper {
       relay_.note("requests did not end in time: their workers are killed");
       out_of_patience_ = true;
       pool_.kill_all();
+      shared_.kill();
+      end_when_empty();
     });
     end_when_empty();
   }
@@ -393,6 +403,7 @@ class Keeper {
   UniqueFd signals_;
   LogRelay relay_;
   WorkerPool pool_;
+  programs::SharedProgram shared_;
   RequestWatch watch_;
 
   std::optional<EventLoop::TimerId> handed_timer_;

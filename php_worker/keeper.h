@@ -8,6 +8,7 @@
 
 #include "base/message_socket.h"
 #include "base/unique_fd.h"
+#include "protocols/zygote_link/zygote_link.h"
 
 namespace paddock::php_worker {
 
@@ -26,7 +27,8 @@ struct KeeperOptions {
   UniqueFd page;                          // zygote_link::kPage; invalid: there is no gateway
   MessageSocket handoff;                  // zygote_link::kHandoff
   MessageSocket link;                     // to the supervisor; invalid: nobody to report to
-  std::vector<int> php_fds;  // what PHP's modules opened when they started, and need in the workers
+  std::vector<int> php_fds;      // what PHP's modules opened when they started, and need in the workers
+  zygote_link::Program program;  // what answers requests
   std::vector<std::string> refused_ini;  // of the plan's entries, for the log
   std::uint64_t cloned_ns = 0;           // CLOCK_MONOTONIC at the clone; 0: there was none, Ready is not sent
   std::uint32_t view_us = 0;             // from the clone to the finished view

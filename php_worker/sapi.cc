@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <charconv>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
@@ -13,16 +12,15 @@
 #include <ctime>
 
 #include "base/file.h"
-#include "php_worker/environment_repair.h"
 #include "php_worker/htaccess_settings.h"
 #include "php_worker/php_headers.h"
 #include "php_worker/php_ini.h"
 #include "php_worker/request_figures.h"
+#include "php_worker/request_intake.h"
 #include "php_worker/response_headers.h"
 #include "php_worker/sapi_module.h"
 #include "php_worker/sapi_request.h"
 #include "php_worker/script_path.h"
-#include "php_worker/status_page.h"
 #include "php_worker/vm_interrupt.h"
 #include "php_worker/web_settings.h"
 
@@ -158,48 +156,6 @@ sapi_module_struct make_module() {
 }
 
 sapi_module_struct module = make_module();
-
-// CONTENT_LENGTH as a number; false where it is none (RFC 3875, 4.1.2: digits).
-bool parse_content_length(std::string_view text, std::int64_t &length) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
-  return error == std::errc() && end == text.data() + text.size() && length >= 0;
-}
-
-// An answer that needs no interpreter. Its status.
-unsigned answer_plainly(Connection &connection, std::string_view status, std::string_view body) {
-  static constexpr std::string_view kHead = "Status: ";
-  static constexpr std::string_view kType = "\r\nContent-type: text/html; charset=UTF-8\r\n\r\n";
-  connection.write(kHead.data(), kHead.size());
-  connection.write(status.data(), status.size());
-  connection.write(kType.data(), kType.size());
-  connection.write(body.data(), body.size());
-  connection.finish();
-  unsigned code = 0;
-  std::from_chars(status.data(), status.data() + status.size(), code);
-  return code;
-}
-
-// True: it was the status or the ping page, and is answered.
-bool answer_page(Connection &connection, const Params &params) {
-  const std::string_view name = params.get("SCRIPT_NAME");
-  Page page;
-  if (!how_to_serve.ping_path.empty() && name == how_to_serve.ping_path) {
-    page = {"text/plain", how_to_serve.ping_response};
-  } else if (!how_to_serve.status_path.empty() && name == how_to_serve.status_path &&
-             pool_view().board != nullptr) {
-    page = status_page(pool_view(), params.get("QUERY_STRING"));
-  } else {
-    return false;
-  }
-  const std::string head =
-      "Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: no-cache, no-store, must-revalidate, "
-      "max-age=0\r\nContent-type: " +
-      page.type + (page.type.find(';') == std::string::npos ? ";charset=UTF-8" : "") + "\r\n\r\n";
-  connection.write(head.data(), head.size());
-  if (params.get("REQUEST_METHOD") != "HEAD") connection.write(page.body.data(), page.body.size());
-  connection.finish();
-  return true;
-}
 
 // Scripts find their files relative to their own directory.
 void enter_directory_of(const char *path) {
@@ -371,29 +327,9 @@ void prepare_worker_php() {
   reseed_random();
 }
 
-unsigned answer_too_large(Connection &connection) {
-  return answer_plainly(connection, "413 Content Too Large", "Content too large.\n");
-}
-
 unsigned serve_request(Connection &connection, Params &params, void (*script_found)(const char *path)) {
-  if (!params.decode(connection.params())) {
-    log_line("bad request", params.problem());
-    return answer_plainly(connection, "400 Bad Request", "Bad request.\n");
-  }
-  // A request without a method is no CGI request: PHP-FPM ends it without a word too.
-  if (params.get("REQUEST_METHOD").empty()) {
-    log_line("bad request", "no REQUEST_METHOD");
-    connection.finish();
-    return 0;
-  }
-  if (answer_page(connection, params)) return 200;
-  repair_environment(params, how_to_serve.repairs);
-  std::int64_t content_length = -1;
-  if (const std::string_view text = params.get("CONTENT_LENGTH");
-      !text.empty() && !parse_content_length(text, content_length)) {
-    log_line("bad request", "CONTENT_LENGTH is not a number");
-    return answer_plainly(connection, "400 Bad Request", "Bad request.\n");
-  }
+  const Intake intake = take_request(connection, params);
+  if (intake.answered) return intake.status;
   const Script script = locate_script(
       params, module_settings().fix_pathinfo && (how_to_serve.repairs & zygote_link::kPathInfo) != 0,
       (how_to_serve.repairs & zygote_link::kProxyPrefix) != 0);
@@ -424,7 +360,7 @@ unsigned serve_request(Connection &connection, Params &params, void (*script_fou
   request.connection = &connection;
   request.params = &params;
   request.script_status = script.status;
-  request.content_length = content_length;
+  request.content_length = intake.content_length;
   request.body_read = 0;
   request.input_closed = false;
   request.engine_off = false;
@@ -438,7 +374,7 @@ unsigned serve_request(Connection &connection, Params &params, void (*script_fou
   connection.finish();
   if (!connection.problem().empty()) {
     log_line("broken request", connection.problem());
-  } else if (content_length > request.body_read && connection.body_complete()) {
+  } else if (intake.content_length > request.body_read && connection.body_complete()) {
     log_line("broken request", "the body is shorter than CONTENT_LENGTH");
   }
   SG(server_context) = nullptr;

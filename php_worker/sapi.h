@@ -53,9 +53,6 @@ void set_pool_view(const PoolView &view);
 // scoreboard, before it runs. The status that was sent; 0: none.
 unsigned serve_request(Connection &connection, Params &params, void (*script_found)(const char *path));
 
-// Answers a request whose body is longer than the plan allows, without PHP. The status.
-unsigned answer_too_large(Connection &connection);
-
 // A line for the tenant's log: one write(2) to standard error, control characters and all that is not ASCII
 // escaped by the keeper's relay. Allocates nothing.
 void log_line(std::string_view what, std::string_view detail = {});

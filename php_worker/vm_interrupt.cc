@@ -48,11 +48,15 @@ void log_frame(int number, const zend_execute_data *frame) {
   log_line("slow", text);
 }
 
-void log_backtrace(const zend_execute_data *frame, std::uint64_t since) {
+void log_slow(std::uint64_t since) {
   char text[512];
   snprintf(text, sizeof text, "%.15s %.150s (%.150s) runs for %.3f s", own->method, own->uri, own->script,
            seconds_since(since));
   log_line("slow", text);
+}
+
+void log_backtrace(const zend_execute_data *frame, std::uint64_t since) {
+  log_slow(since);
   int number = 0;
   for (; frame != nullptr && number < kFrames; frame = frame->prev_execute_data)
     if (frame->func != nullptr) log_frame(number++, frame);
@@ -98,6 +102,17 @@ int slow_signal() {
 void hook_vm_interrupt() {
   next_hook = zend_interrupt_function;
   zend_interrupt_function = on_interrupt;
+}
+
+bool is_late() {
+  return control != nullptr &&
+         control->late[slot].load(std::memory_order_relaxed) == own->since_ns.load(std::memory_order_relaxed);
+}
+
+void tell_if_slow() {
+  if (control == nullptr) return;
+  std::uint64_t since = own->since_ns.load(std::memory_order_relaxed);
+  if (control->slow[slot].compare_exchange_strong(since, 0)) log_slow(since);
 }
 
 void obey_interrupts(PoolControl &page, std::uint32_t number, const scoreboard::Slot &entry) {

@@ -21,4 +21,12 @@ void hook_vm_interrupt();
 // In a worker, before its first request. Both outlive it.
 void obey_interrupts(PoolControl &control, std::uint32_t slot, const scoreboard::Slot &own);
 
+// For requests that no PHP runs: who waits for a program looks here, at least every kInterruptLook
+// milliseconds (a signal before the wait has begun does nothing).
+inline constexpr int kInterruptLook = 100;
+// The request is to end. Stays so until the next request.
+[[nodiscard]] bool is_late();
+// Says so in the log, if it is wanted to be known that the request is slow.
+void tell_if_slow();
+
 }  // namespace paddock::php_worker

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 #include <ctime>
+#include <memory>
 
 #include "base/message_socket.h"
 #include "base/monotonic.h"
@@ -17,6 +18,8 @@
 #include "php_worker/params.h"
 #include "php_worker/patience.h"
 #include "php_worker/relief.h"
+#include "php_worker/request_intake.h"
+#include "php_worker/responder.h"
 #include "php_worker/sapi.h"
 #include "php_worker/title.h"
 #include "php_worker/vm_interrupt.h"
@@ -210,7 +213,7 @@ class Worker final : private Relief {
     switch (arrival) {
       case Connection::Arrival::kRequest:
         note_request();
-        status = serve_request(connection_, params_, note_script);
+        status = responder_->serve(connection_, params_, note_script);
         break;
       case Connection::Arrival::kTooLarge:
         note_request();
@@ -343,6 +346,7 @@ class Worker final : private Relief {
   std::uint64_t served_ = 0;
   Connection connection_{context_.handoff.valid() ? this : nullptr};
   Params params_;
+  const std::unique_ptr<Responder> responder_ = make_responder(*context_.program);
 };
 
 // The signal only ends the wait in accept4(2); what is meant is in the control page.

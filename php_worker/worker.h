@@ -1,4 +1,5 @@
-// A worker: accepts on the tenant's socket and runs PHP, one request after the other.
+// A worker: accepts on the tenant's socket and answers, by PHP or by what the tenant's kind says, one request
+// after the other.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include "php_worker/pool_control.h"
 #include "protocols/handoff/handoff.h"
 #include "protocols/scoreboard/scoreboard.h"
+#include "protocols/zygote_link/zygote_link.h"
 
 namespace paddock::php_worker {
 
@@ -20,6 +22,7 @@ struct WorkerContext {
   const handoff::Page *page = nullptr;
   scoreboard::Board *board = nullptr;
   PoolControl *control = nullptr;
+  const zygote_link::Program *program = nullptr;  // what answers
 };
 
 // Until it is told to end, or has served its number of requests: returns the exit status, 0. Expects standard

@@ -53,8 +53,8 @@ void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
   // So that the keeper can look for late connections (connection_sweep.h). Processes of the same sandbox can
   // then trace a worker: they are its tenant's, as it is.
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-  const WorkerContext context{setup_.name,    slot,        setup_.listen, setup_.growth,
-                              setup_.handoff, setup_.page, setup_.board,  setup_.control};
+  const WorkerContext context{setup_.name, slot,         setup_.listen,  setup_.growth,  setup_.handoff,
+                              setup_.page, setup_.board, setup_.control, &setup_.program};
   // No exit handlers: what they would tidy up is the zygote's.
   ::_exit(run_worker(context));
 }
@@ -138,26 +138,26 @@ void WorkerPool::kill_late(std::uint32_t slot) {
   [[maybe_unused]] const auto gone_already = workers_[slot].child.signal(SIGKILL);
 }
 
-std::optional<WorkerPool::Ended> WorkerPool::reap(bool &more) {
+std::optional<WorkerPool::Ended> WorkerPool::reap() {
   siginfo_t info{};
-  more = ::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) == 0 && info.si_pid != 0;
-  if (!more) return std::nullopt;
+  if (::waitid(P_ALL, 0, &info, WEXITED | WNOHANG | __WALL) != 0 || info.si_pid == 0) return std::nullopt;
+  Ended ended;
+  ended.pid = info.si_pid;
+  ended.status = {info.si_code != CLD_EXITED, info.si_status};
   const auto found = std::find_if(workers_.begin(), workers_.end(), [&](const Worker &w) {
     return w.child.valid() && w.child.pid() == info.si_pid;
   });
-  if (found == workers_.end()) return std::nullopt;
+  if (found == workers_.end()) return ended;
+  ended.worker = true;
   const auto slot = static_cast<std::size_t>(found - workers_.begin());
   setup_.board->slots[slot].asks.store(0, std::memory_order_relaxed);
   scoreboard::Slot &entry = setup_.board->slots[slot];
-  Ended ended;
   if (entry.state.exchange(static_cast<std::uint32_t>(State::kEmpty)) ==
       static_cast<std::uint32_t>(State::kBusy)) {
     // Died in a request, which nobody will count down.
     ended.in_request = true;
     if (busy() > 0) setup_.board->busy.fetch_sub(1, std::memory_order_relaxed);
   }
-  ended.pid = info.si_pid;
-  ended.status = {info.si_code != CLD_EXITED, info.si_status};
   ended.lived = Clock::now() - found->started;
   const std::uint32_t limit = setup_.control->requests_per_worker.load(std::memory_order_relaxed);
   const bool served_its_number = limit != 0 && entry.requests.load(std::memory_order_relaxed) >= limit;

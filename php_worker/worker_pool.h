@@ -12,6 +12,7 @@
 #include "base/unique_fd.h"
 #include "php_worker/pool_control.h"
 #include "protocols/scoreboard/scoreboard.h"
+#include "protocols/zygote_link/zygote_link.h"
 
 namespace paddock::php_worker {
 
@@ -28,6 +29,7 @@ class WorkerPool {
     scoreboard::Board *board = nullptr;
     PoolControl *control = nullptr;
     std::vector<int> php_fds;
+    zygote_link::Program program;
   };
 
   struct Started {
@@ -38,6 +40,7 @@ class WorkerPool {
   struct Ended {
     int pid = 0;
     ExitStatus status;
+    bool worker = false;    // else an orphan, or a child that somebody else has started: only the above holds
     bool expected = false;  // told to end, or its number of requests served
     bool in_request = false;
     Clock::duration lived{};
@@ -71,10 +74,8 @@ class WorkerPool {
   }
   [[nodiscard]] bool somebody_is_ending() const { return alive_ > serving_; }
 
-  // Every child that has ended, workers or orphans (waitid(2)); nullopt for an orphan or when there is none
-  // left
-  // (`more` tells which).
-  std::optional<Ended> reap(bool &more);
+  // The next child that has ended, whosever it is (waitid(2)); nullopt: there is none.
+  std::optional<Ended> reap();
 
  private:
   struct Worker {

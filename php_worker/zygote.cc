@@ -82,6 +82,7 @@ int keeper_entry(void *argument) {
   options.page = own(zygote_link::kPage);
   options.handoff = MessageSocket(own(zygote_link::kHandoff));
   options.php_fds = *start.php_fds;
+  options.program = spawn.program;
   set_environment(spawn);
   if (::chdir(spawn.home.c_str()) != 0 && ::chdir("/") != 0) return 1;
   if (const auto replaced = start.opcache->make_private(); !replaced) {

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/ipv4.h"
@@ -165,6 +166,21 @@ struct Plan {
   std::vector<Grant> grants;
 };
 
+// What answers a tenant's requests.
+enum class Kind : std::uint8_t { kPhp = 0, kFastcgi = 1, kCgi = 2 };
+
+struct Program {
+  Kind kind = Kind::kPhp;
+  std::vector<std::string> command;  // of kFastcgi: path and arguments; empty: the script itself
+  std::string listen;                // where the command listens; empty: at its descriptor 0
+};
+// "php", "cgi", "fastcgi", and "command" for one that has a command.
+[[nodiscard]] constexpr std::string_view name_of(const Program &program) {
+  if (program.kind == Kind::kPhp) return "php";
+  if (program.kind == Kind::kCgi) return "cgi";
+  return program.command.empty() ? "fastcgi" : "command";
+}
+
 struct Tenant {
   std::string name;
   Location where;
@@ -173,6 +189,7 @@ struct Tenant {
   gid_t gid = 0;
   std::string home;
   std::string plan;
+  Program program;
   std::vector<IniEntry> ini;             // after the plan's
   std::vector<std::string> environment;  // after the plan's
   std::vector<Bind> binds;               // after the plan's

@@ -53,6 +53,29 @@ TEST_CASE("an empty config has a default plan and default directories") {
   CHECK(loaded.config->tenants.empty());
 }
 
+TEST_CASE("tenants of other kinds") {
+  const Loaded loaded = parse(
+      "[tenant.alice]\n[tenant.alice-cgi]\nuser = \"alice\"\nkind = \"cgi\"\n"
+      "[tenant.alice-own]\nuser = \"alice\"\nkind = \"fastcgi\"\n"
+      "[tenant.alice-app]\nuser = \"alice\"\nkind = \"fastcgi\"\ncommand = [\"/app\", \"-v\", \"\"]\n"
+      "listen = \"/home/alice/app.sock\"\n[tenant.alice-app.php_value]\nmemory_limit = \"1M\"\n");
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  const auto &tenants = loaded.config->tenants;
+  CHECK(name_of(tenants.at("alice").program) == "php");
+  CHECK(name_of(tenants.at("alice-cgi").program) == "cgi");
+  CHECK(name_of(tenants.at("alice-own").program) == "fastcgi");
+  const Program &app = tenants.at("alice-app").program;
+  CHECK(name_of(app) == "command");
+  CHECK(app.command == std::vector<std::string>{"/app", "-v", ""});
+  CHECK(app.listen == "/home/alice/app.sock");
+  REQUIRE(loaded.diagnostics.size() == 1);
+  CHECK(loaded.diagnostics[0].to_string().find("php_value") != std::string::npos);
+  const Loaded missing = parse("[tenant.alice]\nkind = \"fastcgi\"\ncommand = [\"/missing\"]\n");
+  REQUIRE(missing.diagnostics.size() == 1);
+  CHECK(missing.diagnostics[0].to_string().find("there is no \"/missing\"") != std::string::npos);
+}
+
 TEST_CASE("every key arrives") {
   const Directory directory;
   directory.write("page.html", "<h1>Closed</h1>");

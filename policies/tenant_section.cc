@@ -42,6 +42,35 @@ void resolve(Section &section, const Config &config, const Machine &machine, Ten
   if (!tenant.problem.empty()) section.warn("", tenant.problem + "; this tenant is left out");
 }
 
+constexpr std::size_t kLongestSocket = 107;  // sun_path (unix(7)), without its NUL
+
+void read_program(Section &section, const Machine &machine, Tenant &tenant) {
+  Program &program = tenant.program;
+  if (const auto kind = section.choice("kind", {"php", "fastcgi", "cgi"}))
+    program.kind = static_cast<Kind>(*kind);
+  const auto command = section.texts("command");
+  const auto listen = section.path("listen");
+  if (command) {
+    for (const auto &[text, where] : *command) program.command.push_back(text);
+    if (program.kind != Kind::kFastcgi)
+      section.fail("command", "only a tenant of kind = \"fastcgi\" has one", "kind = \"fastcgi\"");
+    else if (program.command.empty() || !is_plain_absolute_path(program.command.front()))
+      section.fail("command", "names no program", "an absolute path, then its arguments");
+    else if (!machine.exists(program.command.front()))
+      section.warn("command", "there is no " + log::quoted(program.command.front()));
+  }
+  if (listen) {
+    program.listen = *listen;
+    if (program.command.empty())
+      section.fail("listen", "says where the command listens, and there is none", "command = [...] too");
+    else if (program.listen.size() > kLongestSocket)
+      section.fail("listen", "too long for a socket",
+                   "at most " + std::to_string(kLongestSocket) + " characters");
+  }
+  if (program.kind != Kind::kPhp && !tenant.ini.empty())
+    section.warn("kind", "php_value and its kin mean nothing to programs that are not Paddock's own PHP");
+}
+
 }  // namespace
 
 void read_tenant(Section &section, const Config &config, const std::vector<std::string> &hidden,
@@ -53,6 +82,7 @@ void read_tenant(Section &section, const Config &config, const std::vector<std::
   tenant.home = home.value_or("");
   tenant.plan = section.text("plan").value_or("default");
   read_ini(section, tenant.ini);
+  read_program(section, machine, tenant);
   read_environment(section, tenant.environment);
   read_binds(section, hidden, machine, tenant.binds, &tenant.problem);
   read_grants(section, tenant.grants);

@@ -141,7 +141,8 @@ std::string sockets(const Supervisor &supervisor, const Request &request) {
     if (request.tenant.empty() || request.tenant == name)
       sockets.sockets.push_back({name, tenant->socket_path(),
                                  static_cast<std::uint64_t>(tenant->plan().deadline.count()),
-                                 static_cast<std::uint64_t>(tenant->plan().queue_time.count())});
+                                 static_cast<std::uint64_t>(tenant->plan().queue_time.count()),
+                                 std::string(policies::name_of(tenant->settings().program))});
   return control::ok_reply(sockets);
 }
 

@@ -51,6 +51,9 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   spawn.serving.ping_response = plan.serving.ping_response;
   for (const auto *entries : {&plan.ini, &tenant.ini})
     for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
+  spawn.program.kind = static_cast<zygote_link::Kind>(tenant.program.kind);
+  spawn.program.command = tenant.program.command;
+  spawn.program.listen = tenant.program.listen;
   append(spawn.environment, plan.environment);
   append(spawn.environment, tenant.environment);
   for (const auto *binds : {&plan.binds, &tenant.binds})

@@ -215,6 +215,7 @@ struct Socket {
   std::string path;
   std::uint64_t deadline_ms = 0;  // of the tenant's plan, for the web server's own time limit; 0: none
   std::uint64_t queue_time_ms = 0;
+  std::string kind = "php";  // or cgi, fastcgi; "command": a fastcgi program that has every request
 
   template <typename Io>
   void fields(Io &io) {
@@ -222,6 +223,7 @@ struct Socket {
     io("path", path);
     io("deadline_ms", deadline_ms);
     io("queue_time_ms", queue_time_ms);
+    io("kind", kind);
   }
 };
 

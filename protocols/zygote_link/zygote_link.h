@@ -85,6 +85,25 @@ struct Serving {
   }
 };
 
+// What answers a tenant's requests.
+enum class Kind : std::uint8_t { kPhp = 0, kFastcgi = 1, kCgi = 2 };
+
+struct Program {
+  Kind kind = Kind::kPhp;
+  // With kFastcgi: what is started, path and arguments; empty: the script itself.
+  std::vector<std::string> command;
+  // Where the command itself listens, one for all workers; empty: it is started by each, and finds its socket
+  // as descriptor 0.
+  std::string listen;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(kind);
+    io(command);
+    io(listen);
+  }
+};
+
 // kNat: in the network namespace that comes as the last descriptor.
 enum class Network : std::uint8_t { kHost = 0, kNone = 1, kNat = 2 };
 
@@ -118,6 +137,7 @@ struct Spawn {
   std::uint64_t log_bytes = 0;            // most that the log may hold; 0: any
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
+  Program program;
   std::vector<IniEntry> ini;
   std::vector<std::string> environment;  // NAME=value, for PHP's getenv()
   std::vector<Bind> binds;
@@ -142,6 +162,7 @@ struct Spawn {
     io(log_bytes);
     io(ini_from_web);
     io(serving);
+    io(program);
     io(ini);
     io(environment);
     io(binds);

@@ -31,6 +31,7 @@ keep_off_boot() {
   for package in "$@"; do
     case $package in
       autofs | php*-fpm | prometheus) systemctl disable --quiet "$package" ;;
+      nginx-*) systemctl disable --quiet nginx ;;
     esac
   done
 }

@@ -1,20 +1,20 @@
-#include "apache/backend.h"
+#include "protocols/fastcgi/exchange.h"
 
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <cstring>
 
-namespace paddock::apache {
+namespace paddock::fastcgi {
 namespace {
 
-constexpr std::size_t kBodyPiece = fastcgi::kMaxAlignedContent;
+constexpr std::size_t kBodyPiece = kMaxAlignedContent;
 // Records that are no part of our request: who sends more wants to keep us busy.
 constexpr unsigned kMaxForeign = 64;
 
 }  // namespace
 
-Result<void> Backend::connect(const sockaddr_un &address) {
+Result<void> Exchange::connect(const sockaddr_un &address) {
   fd_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd_.valid()) return errno_error("make a socket");
   const auto *generic = reinterpret_cast<const sockaddr *>(&address);
@@ -27,7 +27,7 @@ Result<void> Backend::connect(const sockaddr_un &address) {
   return {};
 }
 
-void Backend::start(std::string head, Body &body) {
+void Exchange::start(std::string head, BodySource &body) {
   body_ = &body;
   unsent_ = std::move(head);
   sent_ = 0;
@@ -35,7 +35,7 @@ void Backend::start(std::string head, Body &body) {
 }
 
 // False: nothing more can be sent now.
-bool Backend::send() {
+bool Exchange::send() {
   for (;;) {
     // The request's head and its (small) body go out in one send.
     while (!all_queued_ && unsent_.size() - sent_ < kBodyPiece) {
@@ -43,9 +43,9 @@ bool Backend::send() {
       sent_ = 0;
       const std::string piece = body_->take(kBodyPiece);
       if (body_->failed()) return false;
-      if (!piece.empty()) fastcgi::append_record(unsent_, fastcgi::Type::kStdin, kRequestId, piece);
+      if (!piece.empty()) append_record(unsent_, Type::kStdin, kRequestId, piece);
       if (body_->at_end()) {
-        fastcgi::append_record(unsent_, fastcgi::Type::kStdin, kRequestId, {});
+        append_record(unsent_, Type::kStdin, kRequestId, {});
         all_queued_ = true;
       }
     }
@@ -69,49 +69,49 @@ bool Backend::send() {
   }
 }
 
-Backend::Event Backend::broken(std::string_view what) {
+Exchange::Event Exchange::broken(std::string_view what) {
   problem_ = what;
   return Event::kBroken;
 }
 
-Backend::Event Backend::take(const fastcgi::Fragment &fragment) {
-  if (fragment.header.version != fastcgi::kVersion) return broken("it sent something that is not FastCGI");
-  const auto type = static_cast<fastcgi::Type>(fragment.header.type);
+Exchange::Event Exchange::take(const Fragment &fragment) {
+  if (fragment.header.version != kVersion) return broken("it sent something that is not FastCGI");
+  const auto type = static_cast<Type>(fragment.header.type);
   if (fragment.header.request_id != kRequestId) {
     if (++foreign_records_ > kMaxForeign) return broken("it sent too many records that belong to no request");
     return Event::kWait;
   }
   data_ = {reinterpret_cast<const char *>(fragment.content.data()), fragment.content.size()};
   switch (type) {
-    case fastcgi::Type::kStdout:
+    case Type::kStdout:
       return fragment.content.empty() ? Event::kWait : Event::kOutput;
-    case fastcgi::Type::kStderr:
+    case Type::kStderr:
       return fragment.content.empty() ? Event::kWait : Event::kError;
-    case fastcgi::Type::kEndRequest:
+    case Type::kEndRequest:
       if (fragment.header.content_length < 8) return broken("it sent an END_REQUEST that is too short");
       if (end_.size() < 8) end_.append(data_.data(), data_.size());
       if (end_.size() < 8) return Event::kWait;
       protocol_status_ = static_cast<std::uint8_t>(end_[4]);
       return Event::kEnd;
     default:
-      if (fragment.header.type == fastcgi::kFigures) take_figures(fragment);
+      if (fragment.header.type == kFigures) take_figures(fragment);
       if (fragment.first && ++foreign_records_ > kMaxForeign)
         return broken("it sent too many records that belong to no answer");
       return Event::kWait;
   }
 }
 
-void Backend::take_figures(const fastcgi::Fragment &fragment) {
-  if (figures_ || fragment.header.content_length != fastcgi::kFiguresContent) return;
+void Exchange::take_figures(const Fragment &fragment) {
+  if (figures_ || fragment.header.content_length != kFiguresContent) return;
   figures_text_.append(data_.data(), data_.size());
   if (fragment.last)
-    figures_ = fastcgi::parse_figures(
-        {reinterpret_cast<const std::uint8_t *>(figures_text_.data()), figures_text_.size()});
+    figures_ =
+        parse_figures({reinterpret_cast<const std::uint8_t *>(figures_text_.data()), figures_text_.size()});
 }
 
-Backend::Event Backend::next() {
+Exchange::Event Exchange::next() {
   for (;;) {
-    fastcgi::Fragment fragment;
+    Fragment fragment;
     while (reader_.next(rest_, fragment))
       if (const Event event = take(fragment); event != Event::kWait) return event;
     if (!fd_.valid()) return broken("the connection is closed");
@@ -137,14 +137,16 @@ Backend::Event Backend::next() {
   }
 }
 
-void Backend::abort() {
-  if (!fd_.valid()) return;
+void Exchange::ask_to_abort() {
   // Only at a record's boundary: in the middle of one these bytes would be its content.
-  if (!deaf_ && sent_ == unsent_.size()) {
-    const auto header = fastcgi::format_header(fastcgi::Type::kAbortRequest, kRequestId, 0);
-    ::send(fd_.get(), header.data(), header.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-  }
+  if (!fd_.valid() || deaf_ || sent_ != unsent_.size()) return;
+  const auto header = format_header(Type::kAbortRequest, kRequestId, 0);
+  ::send(fd_.get(), header.data(), header.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+void Exchange::abort() {
+  ask_to_abort();
   fd_.reset();
 }
 
-}  // namespace paddock::apache
+}  // namespace paddock::fastcgi

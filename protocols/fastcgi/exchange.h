@@ -10,15 +10,27 @@
 #include <span>
 #include <string>
 
-#include "apache/body.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "protocols/fastcgi/figures.h"
 #include "protocols/fastcgi/record.h"
 
-namespace paddock::apache {
+namespace paddock::fastcgi {
 
-class Backend {
+// Where the request's body comes from.
+class BodySource {
+ public:
+  // The next piece, `limit` bytes at most. Fewer only at the end.
+  [[nodiscard]] virtual std::string take(std::size_t limit) = 0;
+  [[nodiscard]] virtual bool at_end() const = 0;
+  // It cannot be had whole.
+  [[nodiscard]] virtual bool failed() const = 0;
+
+ protected:
+  ~BodySource() = default;
+};
+
+class Exchange {
  public:
   enum class Event : std::uint8_t {
     kWait,    // nothing to do until poll(2) reports one of wanted() on fd()
@@ -31,10 +43,12 @@ class Backend {
   // Connects; EAGAIN: the socket's backlog is full.
   [[nodiscard]] Result<void> connect(const sockaddr_un &address);
   // `head` is everything up to and including the empty PARAMS record. `body` must outlive the request.
-  void start(std::string head, Body &body);
+  void start(std::string head, BodySource &body);
   // Sends and receives what can be without waiting. data() holds until the next call.
   Event next();
-  // Tells the other end that nobody wants the answer, as far as that can be sent at once, and closes.
+  // Tells the other end that nobody wants the answer, as far as that can be sent at once.
+  void ask_to_abort();
+  // The same, and closes.
   void abort();
   void close() { fd_.reset(); }
 
@@ -48,7 +62,7 @@ class Backend {
   [[nodiscard]] std::string_view problem() const { return problem_; }
   [[nodiscard]] std::uint8_t protocol_status() const { return protocol_status_; }
   // What the request took, if the other end has said so; it may be lying.
-  [[nodiscard]] const std::optional<fastcgi::Figures> &figures() const { return figures_; }
+  [[nodiscard]] const std::optional<Figures> &figures() const { return figures_; }
   // Bytes of the other end that have come so far.
   [[nodiscard]] std::uint64_t received() const { return received_; }
 
@@ -56,24 +70,24 @@ class Backend {
 
  private:
   bool send();
-  Event take(const fastcgi::Fragment &fragment);
-  void take_figures(const fastcgi::Fragment &fragment);
+  Event take(const Fragment &fragment);
+  void take_figures(const Fragment &fragment);
   Event broken(std::string_view what);
 
   UniqueFd fd_;
-  Body *body_ = nullptr;
+  BodySource *body_ = nullptr;
   std::string unsent_;
   std::size_t sent_ = 0;     // of unsent_
   bool all_queued_ = false;  // the body's end is in unsent_
   bool asked_ = false;       // the request is on its way, and its answer cannot be here yet
   bool deaf_ = false;        // the other end reads no more; it may still answer
-  fastcgi::RecordReader reader_;
+  RecordReader reader_;
   std::span<const std::uint8_t> rest_;
   std::span<const char> data_;
   std::string_view problem_;
   std::string end_;           // END_REQUEST's body
   std::string figures_text_;  // of a figures record that is half there
-  std::optional<fastcgi::Figures> figures_;
+  std::optional<Figures> figures_;
   unsigned foreign_records_ = 0;
   std::uint8_t protocol_status_ = 0;
   std::uint64_t received_ = 0;
@@ -81,4 +95,4 @@ class Backend {
   std::uint8_t input_[16 * 1024];
 };
 
-}  // namespace paddock::apache
+}  // namespace paddock::fastcgi
