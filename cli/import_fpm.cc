@@ -35,8 +35,6 @@ constexpr std::string_view kWorkersComeWithDemand =
     "workers come and go with demand, up to the plan's workers";
 constexpr std::string_view kOneReader =
     "the sockets are reached by one account, [apache] user in paddock.toml, and by no other";
-constexpr std::string_view kStatus = "no page below the site's URLs: see `paddock status` and its --json";
-constexpr std::string_view kAccessLog = "the web server's own access log has the requests";
 constexpr std::string_view kRlimit = "a cgroup limits the sandbox: memory_max, pids, tmp_size in the plan";
 constexpr std::string_view kSupervisor = "paddockd does this itself";
 constexpr std::string_view kJournal =
@@ -57,13 +55,8 @@ constexpr auto kPoolFates = std::to_array<Fate>({
     {"pm.min_spare_servers", kNotNeeded, kWorkersComeWithDemand},
     {"pm.max_spare_servers", kNotNeeded, kWorkersComeWithDemand},
     {"pm.max_spawn_rate", kNotNeeded, kWorkersComeWithDemand},
-    {"pm.status_path", kLost, kStatus},
-    {"pm.status_listen", kLost, kStatus},
-    {"ping.path", kLost, kStatus},
-    {"ping.response", kLost, kStatus},
-    {"access.log", kLost, kAccessLog},
-    {"access.format", kLost, kAccessLog},
-    {"access.suppress_path", kLost, kAccessLog},
+    {"pm.status_listen", kLost,
+     "the status page is at the tenant's socket; see `paddock status` and its --json too"},
     {"slowlog", kDiffers, "backtraces of slow requests are in the tenant's log"},
     {"request_slowlog_trace_depth", kDiffers, "the depth is fixed"},
     {"request_terminate_timeout_track_finished", kDiffers,
@@ -80,8 +73,9 @@ constexpr auto kGlobalFates = std::to_array<Fate>({
     {"daemonize", kNotNeeded, kSupervisor},
     {"systemd_interval", kNotNeeded, kSupervisor},
     {"events.mechanism", kNotNeeded, kSupervisor},
-    {"emergency_restart_threshold", kNotNeeded, "a sandbox that dies is started anew, with back-off"},
-    {"emergency_restart_interval", kNotNeeded, "a sandbox that dies is started anew, with back-off"},
+    {"emergency_restart_threshold", kDiffers, "emergency_restart of a plan, 10 unless it says otherwise"},
+    {"emergency_restart_interval", kDiffers,
+     "emergency_restart_interval of a plan, 1m unless it says otherwise"},
     {"error_log", kDiffers, kJournal},
     {"log_level", kDiffers, kJournal},
     {"log_limit", kDiffers, "lines of a tenant's log are cut at a fixed length"},
@@ -244,9 +238,16 @@ class PoolImport {
       if (directive.value != "1")
         note(directive, kDiffers, "what workers print always goes to the tenant's log");
     } else if (name == "clear_env") {
-      if (directive.value != "1")
-        note(directive, kLost,
-             "a sandbox inherits nothing: name the variables in [tenant." + name_ + ".env]");
+      if (directive.value == "1") return;
+      plan_.emplace_back("clear_env", "false");
+      note(directive, kDiffers, "the environment is paddockd's, without what is root's or the service's own");
+    } else if (const auto page = plan_text_of(name); !page.empty()) {
+      plan_.emplace_back(page, toml_string(directive.value));
+    } else if (name == "access.suppress_path") {
+      suppressed_.push_back(directive.value);
+    } else if (name == "access.log") {
+      plan_.emplace_back("access_log", "true");
+      note(directive, kDiffers, "the log is in log_dir/access/" + name_ + ".log");
     } else if (name == "security.limit_extensions") {
       set(admin_values_, "paddock.limit_extensions", directive.value);
     } else {
@@ -258,7 +259,7 @@ class PoolImport {
     const std::string &name = directive.name;
     if (name == "env") {
       if (directive.value.starts_with('$'))
-        return note(directive, kLost, "a variable of PHP-FPM's own environment; write its value down");
+        note(directive, kDiffers, "taken over; the variable is looked up in paddockd's environment");
       return set(environment_, directive.key, directive.value);
     }
     const bool flag = name == "php_flag" || name == "php_admin_flag";
@@ -335,7 +336,25 @@ class PoolImport {
       else
         note(*slow_, kLost, "not a time");
     }
+    if (!suppressed_.empty()) {
+      std::string all;
+      for (const std::string &path : suppressed_) all += (all.empty() ? "" : ", ") + toml_string(path);
+      plan_.emplace_back("access_suppress", "[" + all + "]");
+    }
     check_group();
+  }
+
+  // Directives whose text is the plan's own.
+  static std::string plan_text_of(std::string_view name) {
+    constexpr auto kSame = std::to_array<std::pair<std::string_view, const char *>>({
+        {"pm.status_path", "status_path"},
+        {"ping.path", "ping_path"},
+        {"ping.response", "ping_response"},
+        {"access.format", "access_format"},
+    });
+    for (const auto &[fpm, ours] : kSame)
+      if (name == fpm) return ours;
+    return {};
   }
 
   void check_group() {
@@ -362,6 +381,7 @@ class PoolImport {
   Entries values_;
   Entries admin_values_;
   Entries environment_;
+  std::vector<std::string> suppressed_;
 };
 
 // What is wrong with plan and tenant as the supervisor would read them; empty: nothing.

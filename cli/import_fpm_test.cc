@@ -70,6 +70,15 @@ request_terminate_timeout = 90
 request_slowlog_timeout = 3s
 security.limit_extensions = .php .inc
 env[DB] = "a \"b\" \\ c"
+env[NODE] = $HOSTNAME
+clear_env = no
+pm.status_path = /status
+ping.path = /ping
+ping.response = here
+access.log = /var/log/$pool.log
+access.format = "%R %s"
+access.suppress_path[] = /ping
+access.suppress_path[] = /health
 php_value[date.timezone] = Europe/Berlin
 php_flag[display_errors] = off
 php_admin_value[memory_limit] = 64M
@@ -85,7 +94,14 @@ php_admin_value[memory_limit] = 96M
   CHECK(plan.requests_per_worker == 500);
   CHECK(plan.deadline == std::chrono::seconds(90));
   CHECK(plan.serving.slow == std::chrono::seconds(3));
-  CHECK(tenant.environment == std::vector<std::string>{"DB=a \"b\" \\ c"});
+  CHECK(tenant.environment == std::vector<std::string>{"DB=a \"b\" \\ c", "NODE=$HOSTNAME"});
+  CHECK_FALSE(plan.clear_env);
+  CHECK(plan.serving.status_path == "/status");
+  CHECK(plan.serving.ping_path == "/ping");
+  CHECK(plan.serving.ping_response == "here");
+  CHECK(plan.serving.access_log);
+  CHECK(plan.serving.access_format == "%R %s");
+  CHECK(plan.serving.access_suppress == std::vector<std::string>{"/ping", "/health"});
   const auto ini = [&](const std::string &name) {
     std::string found;
     for (const auto &entry : tenant.ini)
@@ -97,8 +113,11 @@ php_admin_value[memory_limit] = 96M
   CHECK(ini("memory_limit") == "96M admin");
   CHECK(ini("log_errors") == "1 admin");
   CHECK(ini("paddock.limit_extensions") == ".php .inc admin");
-  CHECK(import.notes.size() == 1);
-  CHECK(noted(import, "listen = ") == FindingSeverity::kWarning);
+  CHECK(import.notes.size() == 4);
+  for (const char *told : {"listen = ", "clear_env = ", "access.log = ", "env[NODE] = "}) {
+    INFO(told);
+    CHECK(noted(import, told) == FindingSeverity::kWarning);
+  }
 }
 
 TEST_CASE("pools with the same limits share a plan") {

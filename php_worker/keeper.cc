@@ -1,5 +1,6 @@
 #include "php_worker/keeper.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <deque>
 #include <optional>
 
 #include "base/event_loop.h"
@@ -64,8 +66,18 @@ class Keeper {
         growth_(std::move(growth)),
         signals_(std::move(signals)),
         relay_(loop, std::move(options.log), options.log_bytes),
-        pool_({options.name, options.listen, growth_, options.handoff.fd(), &page, board, control,
-               options.php_fds, options.program}),
+        access_relay_(loop, std::move(options.access_log), options.log_bytes, LogRelay::Style::kBare),
+        pool_({options.name,
+               options.listen,
+               growth_,
+               options.handoff.fd(),
+               &page,
+               board,
+               control,
+               options.php_fds,
+               options.program,
+               options.access,
+               {}}),
         shared_(loop, relay_,
                 options.program.listen.empty() ? std::vector<std::string>() : options.program.command),
         watch_(loop, options.listen, *board, *control, pool_, relay_,
@@ -99,6 +111,7 @@ class Keeper {
  private:
   Result<void> watch_all() {
     PADDOCK_CHECK(loop_.watch(growth_, EPOLLIN, [this](std::uint32_t) { growth_event(); }));
+    PADDOCK_CHECK(open_access_log());
     PADDOCK_CHECK(loop_.watch(signals_, EPOLLIN, [this](std::uint32_t) { signal_event(); }));
     // Edges: the messages are for workers, who read them.
     if (options_.handoff.valid())
@@ -107,6 +120,17 @@ class Keeper {
     if (!options_.link.valid()) return {};
     PADDOCK_CHECK(options_.link.set_nonblocking(true));
     return loop_.watch(options_.link.fd(), EPOLLIN, [this](std::uint32_t) { link_event(); });
+  }
+
+  // One pipe for all workers, whose lines are shorter than PIPE_BUF and do not mix (pipe(7)).
+  Result<void> open_access_log() {
+    if (options_.access.format.empty()) return {};
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("make the access log's pipe");
+    UniqueFd reading(ends[0]);
+    access_end_.reset(ends[1]);
+    pool_.use_access_log(access_end_);
+    return access_relay_.add(std::move(reading), 0);
   }
 
   void fail(const Error &error) {
@@ -281,6 +305,7 @@ class Keeper {
       relay_.note("worker " + std::to_string(ended.pid) + " died: " + ended.status.to_string());
       tell(keeper_link::WorkerDied{ended.status.signaled, static_cast<std::uint8_t>(ended.status.code)});
       delay = back_off(ended.lived);
+      if (is_emergency(ended.status)) return replace_sandbox();
     }
     if (pool_.serving() < options_.workers_start) {
       replace_after(delay);
@@ -288,6 +313,28 @@ class Keeper {
       not_before_ = std::max(not_before_, Clock::now() + delay);
       want_growth_after(kAfterGrowth);
     }
+  }
+
+  // Crashes in a row are often the opcode cache's, which all workers share and no worker's end mends
+  // (PHP-FPM's emergency_restart_threshold).
+  bool is_emergency(const ExitStatus &status) {
+    if (options_.emergency_deaths == 0 || !status.signaled ||
+        (status.code != SIGSEGV && status.code != SIGBUS))
+      return false;
+    const auto now = Clock::now();
+    crashes_.push_back(now);
+    while (now - crashes_.front() > std::chrono::milliseconds(options_.emergency_ms)) crashes_.pop_front();
+    return crashes_.size() >= options_.emergency_deaths;
+  }
+
+  // The supervisor sees the end of the link, and starts another sandbox when somebody wants one.
+  void replace_sandbox() {
+    relay_.note(std::to_string(crashes_.size()) +
+                " workers have crashed in a short time: the sandbox is replaced");
+    crashes_.clear();
+    tell(keeper_link::Idle{board_->requests.load(std::memory_order_relaxed)});
+    // Unless the supervisor has a reason to leave it.
+    replace_after(options_.link.valid() ? kLongestBackOff : Clock::duration{});
   }
 
   Clock::duration back_off(Clock::duration lived) {
@@ -402,6 +449,9 @@ class Keeper {
   UniqueFd growth_;
   UniqueFd signals_;
   LogRelay relay_;
+  LogRelay access_relay_;
+  UniqueFd access_end_;  // what workers write to
+  std::deque<Clock::time_point> crashes_;
   WorkerPool pool_;
   programs::SharedProgram shared_;
   RequestWatch watch_;

@@ -23,10 +23,15 @@ struct KeeperOptions {
   UniqueFd listen;                        // listening, SOCK_STREAM
   UniqueFd log;                           // O_APPEND
   std::uint64_t log_bytes = 0;            // most that it may hold; 0: any
-  UniqueFd board;                         // scoreboard::create_board()
-  UniqueFd page;                          // zygote_link::kPage; invalid: there is no gateway
-  MessageSocket handoff;                  // zygote_link::kHandoff
-  MessageSocket link;                     // to the supervisor; invalid: nobody to report to
+  UniqueFd access_log;                    // O_APPEND
+  zygote_link::AccessLog access;
+  std::uint32_t emergency_deaths =
+      0;  // so many workers that crash within emergency_ms end the sandbox; 0: none
+  std::uint32_t emergency_ms = 0;
+  UniqueFd board;                // scoreboard::create_board()
+  UniqueFd page;                 // zygote_link::kPage; invalid: there is no gateway
+  MessageSocket handoff;         // zygote_link::kHandoff
+  MessageSocket link;            // to the supervisor; invalid: nobody to report to
   std::vector<int> php_fds;      // what PHP's modules opened when they started, and need in the workers
   zygote_link::Program program;  // what answers requests
   std::vector<std::string> refused_ini;  // of the plan's entries, for the log

@@ -146,7 +146,7 @@ void LogRelay::append(std::string_view line) {
 }
 
 void LogRelay::write_line(int pid, std::string_view text, bool cut) {
-  if (!within_rate() || full()) {
+  if ((style_ == Style::kMarked && !within_rate()) || full()) {
     ++suppressed_;
     if (!notice_due_) {
       notice_due_ = true;
@@ -159,7 +159,8 @@ void LogRelay::write_line(int pid, std::string_view text, bool cut) {
     }
     return;
   }
-  std::string line = timestamp() + "worker " + std::to_string(pid) + ": ";
+  std::string line;
+  if (style_ == Style::kMarked) line = timestamp() + "worker " + std::to_string(pid) + ": ";
   append_printable(line, text);
   line += cut ? " [cut]\n" : "\n";
   append(line);

@@ -27,9 +27,12 @@ class LogRelay {
   // closed, the oldest first.
   static constexpr std::size_t kOrphansLimit = 64;
 
+  // kBare: lines as they are, however many come (an access log, a line a request).
+  enum class Style : std::uint8_t { kMarked, kBare };
+
   // size_limit: of the file, bytes; 0: none.
-  LogRelay(EventLoop &loop, UniqueFd log, std::uint64_t size_limit)
-      : loop_(loop), log_(std::move(log)), size_limit_(size_limit) {}
+  LogRelay(EventLoop &loop, UniqueFd log, std::uint64_t size_limit, Style style = Style::kMarked)
+      : loop_(loop), log_(std::move(log)), size_limit_(size_limit), style_(style) {}
   ~LogRelay();
   LogRelay(const LogRelay &) = delete;
   LogRelay &operator=(const LogRelay &) = delete;
@@ -63,6 +66,7 @@ class LogRelay {
   EventLoop &loop_;
   UniqueFd log_;
   std::uint64_t size_limit_;
+  Style style_;
   bool full_ = false;
   Sources sources_;
   double tokens_ = kBurst;

@@ -6,8 +6,10 @@
 #include <cctype>
 #include <cstring>
 #include <ctime>
+#include <string>
 
 #include "base/monotonic.h"
+#include "php_worker/access_log.h"
 #include "php_worker/request_figures.h"
 #include "php_worker/sapi.h"
 #include "php_worker/sapi_request.h"
@@ -84,6 +86,23 @@ PHP_FUNCTION(getallheaders) {
   }
 }
 
+// The value of the last one of that name; empty: none.
+std::string response_header(std::string_view name) {
+  std::string found;
+  zend_llist_position position;
+  for (auto *header =
+           static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&SG(sapi_headers).headers, &position));
+       header != nullptr; header = static_cast<sapi_header_struct *>(
+                              zend_llist_get_next_ex(&SG(sapi_headers).headers, &position))) {
+    const std::string_view line(header->header, header->header_len);
+    if (line.size() <= name.size() || line[name.size()] != ':' ||
+        ::strncasecmp(line.data(), name.data(), name.size()) != 0)
+      continue;
+    found = line.substr(std::min(line.find_first_not_of(' ', name.size() + 1), line.size()));
+  }
+  return found;
+}
+
 PHP_FUNCTION(apache_response_headers) {
   ZEND_PARSE_PARAMETERS_NONE();
   array_init(return_value);
@@ -125,8 +144,12 @@ void add_process(zval *list, const scoreboard::Slot &slot, std::uint64_t now_ns,
   add_assoc_long(&process, "request-length", 0);
   add_assoc_string(&process, "user", "-");
   add_text(&process, "script", slot.script, sizeof slot.script);
-  add_assoc_double(&process, "last-request-cpu", 0);
-  add_assoc_long(&process, "last-request-memory", 0);
+  const auto taken = static_cast<double>(slot.last_taken_ns.load(std::memory_order_relaxed));
+  add_assoc_double(
+      &process, "last-request-cpu",
+      taken == 0 ? 0 : 100 * static_cast<double>(slot.last_cpu_ns.load(std::memory_order_relaxed)) / taken);
+  add_assoc_long(&process, "last-request-memory",
+                 static_cast<zend_long>(slot.last_memory.load(std::memory_order_relaxed)));
   add_next_index_zval(list, &process);
 }
 
@@ -195,9 +218,21 @@ PHP_MSHUTDOWN_FUNCTION(cgi_fcgi) {
   return SUCCESS;
 }
 
+// After this hook PHP forgets them.
+void note_details() {
+  RequestDetails &details = request_details();
+  details.memory = zend_memory_peak_usage(false);
+  const DetailsWanted &wanted = details_wanted();
+  if (wanted.user && SG(request_info).auth_user != nullptr) details.user = SG(request_info).auth_user;
+  details.headers.resize(wanted.headers.size());
+  for (std::size_t i = 0; i < wanted.headers.size(); ++i)
+    details.headers[i] = response_header(wanted.headers[i]);
+}
+
 PHP_RSHUTDOWN_FUNCTION(cgi_fcgi) {
   (void)type, (void)module_number;
   if (SapiRequest *now = current_request(); now != nullptr) now->input_closed = true;
+  note_details();
   return SUCCESS;
 }
 

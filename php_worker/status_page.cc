@@ -71,6 +71,13 @@ Items pool_items(const PoolView &pool, const scoreboard::Board &board, Format fo
   };
 }
 
+std::string percent(std::uint64_t part, std::uint64_t whole) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.2f",
+                whole == 0 ? 0.0 : 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return text.data();
+}
+
 Items process_items(const scoreboard::SlotView &slot, Format format) {
   const std::uint64_t now_ns = monotonic_ns();
   const std::uint64_t age = slot.since_ns == 0 || slot.since_ns > now_ns ? 0 : now_ns - slot.since_ns;
@@ -88,8 +95,8 @@ Items process_items(const scoreboard::SlotView &slot, Format format) {
       number("content length", 0),
       text("user", "-"),
       text("script", slot.script.empty() ? "-" : slot.script),
-      {"last request cpu", "0.00"},
-      number("last request memory", 0),
+      {"last request cpu", percent(slot.last_cpu_ns, slot.last_taken_ns)},
+      number("last request memory", slot.last_memory),
   };
 }
 

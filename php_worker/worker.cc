@@ -14,13 +14,16 @@
 
 #include "base/message_socket.h"
 #include "base/monotonic.h"
+#include "php_worker/access_log.h"
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
 #include "php_worker/patience.h"
 #include "php_worker/relief.h"
+#include "php_worker/request_figures.h"
 #include "php_worker/request_intake.h"
 #include "php_worker/responder.h"
 #include "php_worker/sapi.h"
+#include "php_worker/sapi_request.h"
 #include "php_worker/title.h"
 #include "php_worker/vm_interrupt.h"
 #include "protocols/fastcgi/params.h"
@@ -213,7 +216,9 @@ class Worker final : private Relief {
     switch (arrival) {
       case Connection::Arrival::kRequest:
         note_request();
+        if (measures_) begin_figures();
         status = responder_->serve(connection_, params_, note_script);
+        if (measures_) note_figures(status);
         break;
       case Connection::Arrival::kTooLarge:
         note_request();
@@ -313,6 +318,20 @@ class Worker final : private Relief {
     set_title(busy_title_, method, " ", uri.substr(0, uri.find('?')));
   }
 
+  // What the status page and the access log tell of requests; nobody else pays for it.
+  void note_figures(unsigned status) {
+    const fastcgi::Figures figures = figures_so_far();
+    const std::uint64_t taken = figures.ended_ns - figures.begun_ns;
+    slot_.last_cpu_ns.store(figures.cpu_ns, std::memory_order_relaxed);
+    slot_.last_taken_ns.store(taken, std::memory_order_relaxed);
+    slot_.last_memory.store(request_details().memory, std::memory_order_relaxed);
+    if (access_log_.is_kept()) {
+      const std::time_t begun = std::time(nullptr) - static_cast<std::time_t>(taken / 1'000'000'000);
+      access_log_.write(params_, status, begun, figures);
+    }
+    request_details() = {};
+  }
+
   void end(std::uint64_t start, bool served, unsigned status) {
     const std::uint64_t now = monotonic_ns();
     if (served) ++served_;
@@ -346,6 +365,8 @@ class Worker final : private Relief {
   std::uint64_t served_ = 0;
   Connection connection_{context_.handoff.valid() ? this : nullptr};
   Params params_;
+  const AccessLog access_log_{*context_.access, context_.pool_name, context_.access_log};
+  const bool measures_ = access_log_.is_kept() || !serving().status_path.empty();
   const std::unique_ptr<Responder> responder_ = make_responder(*context_.program);
 };
 

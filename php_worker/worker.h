@@ -23,6 +23,8 @@ struct WorkerContext {
   scoreboard::Board *board = nullptr;
   PoolControl *control = nullptr;
   const zygote_link::Program *program = nullptr;  // what answers
+  const zygote_link::AccessLog *access = nullptr;
+  BorrowedFd access_log;  // a pipe; invalid: none
 };
 
 // Until it is told to end, or has served its number of requests: returns the exit status, 0. Expects standard

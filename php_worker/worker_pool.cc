@@ -45,6 +45,7 @@ void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
   kept.push_back(setup_.listen.get());
   kept.push_back(setup_.growth.get());
   kept.push_back(setup_.handoff.get());
+  kept.push_back(setup_.access_log.get());
   close_all_but(std::move(kept));
   sigset_t none;
   sigemptyset(&none);
@@ -53,8 +54,9 @@ void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
   // So that the keeper can look for late connections (connection_sweep.h). Processes of the same sandbox can
   // then trace a worker: they are its tenant's, as it is.
   ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
-  const WorkerContext context{setup_.name, slot,         setup_.listen,  setup_.growth,  setup_.handoff,
-                              setup_.page, setup_.board, setup_.control, &setup_.program};
+  const WorkerContext context{setup_.name,     slot,           setup_.listen,    setup_.growth,
+                              setup_.handoff,  setup_.page,    setup_.board,     setup_.control,
+                              &setup_.program, &setup_.access, setup_.access_log};
   // No exit handlers: what they would tidy up is the zygote's.
   ::_exit(run_worker(context));
 }

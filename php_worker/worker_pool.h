@@ -30,6 +30,8 @@ class WorkerPool {
     PoolControl *control = nullptr;
     std::vector<int> php_fds;
     zygote_link::Program program;
+    zygote_link::AccessLog access;
+    BorrowedFd access_log;  // a pipe; invalid: none
   };
 
   struct Started {
@@ -47,6 +49,9 @@ class WorkerPool {
   };
 
   explicit WorkerPool(Setup setup) : setup_(std::move(setup)), workers_(scoreboard::kMaxWorkers) {}
+
+  // Before the first start().
+  void use_access_log(BorrowedFd pipe) { setup_.access_log = pipe; }
 
   // fork(2). The child closes everything but what a worker needs and never returns.
   [[nodiscard]] Result<Started> start();

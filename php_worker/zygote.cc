@@ -78,6 +78,10 @@ int keeper_entry(void *argument) {
   options.link = MessageSocket(own(zygote_link::kKeeperLink));
   options.log = own(zygote_link::kTenantLog);
   options.log_bytes = spawn.log_bytes;
+  options.access_log = own(zygote_link::kAccessLog);
+  options.access = spawn.serving.access;
+  options.emergency_deaths = spawn.emergency_deaths;
+  options.emergency_ms = spawn.emergency_ms;
   options.board = own(zygote_link::kScoreboard);
   options.page = own(zygote_link::kPage);
   options.handoff = MessageSocket(own(zygote_link::kHandoff));
@@ -180,8 +184,9 @@ class Zygote {
     }
     spec.resolver = spawn.resolver;
     spec.keep_fds = php_fds_;
-    for (const auto kept : {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog,
-                            zygote_link::kScoreboard, zygote_link::kPage, zygote_link::kHandoff})
+    for (const auto kept :
+         {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog, zygote_link::kScoreboard,
+          zygote_link::kPage, zygote_link::kHandoff, zygote_link::kAccessLog})
       spec.keep_fds.push_back(fds[kept].get());
     // The supervisor reaps the keeper, and the keeper outlives the zygote.
     spec.parent_of_caller = true;

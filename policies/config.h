@@ -125,6 +125,10 @@ struct Serving {
   std::string status_path;            // empty: no such page
   std::string ping_path;
   std::string ping_response = "pong";
+  // PHP-FPM's access log, in log_dir/access/NAME.log.
+  bool access_log = false;
+  std::string access_format = "%R - %u %t \"%m %r%Q%q\" %s";
+  std::vector<std::string> access_suppress;  // SCRIPT_NAMEs
 };
 
 struct Plan {
@@ -134,6 +138,9 @@ struct Plan {
   std::uint16_t workers = 4;
   std::chrono::milliseconds idle{60'000};  // a sandbox without a request for that long is stopped; 0: never
   std::uint32_t requests_per_worker = 10'000;  // 0: never replaced
+  // So many workers that crash within the interval end the sandbox; 0: none do.
+  std::uint32_t emergency_restart = 10;
+  std::chrono::milliseconds emergency_restart_interval{60'000};
   // Requests that may wait beyond those in workers. A tenant can hold workers + queue of the web server's
   // threads, so that sum stays far below MaxRequestWorkers.
   std::uint32_t queue = 16;
@@ -161,7 +168,8 @@ struct Plan {
   Serving serving;
   MailLimits mail;
   std::vector<IniEntry> ini;
-  std::vector<std::string> environment;  // NAME=value
+  bool clear_env = true;                 // else the supervisor's own environment comes first
+  std::vector<std::string> environment;  // NAME=value, or NAME=$OTHER: a variable of the supervisor's
   std::vector<Bind> binds;
   std::vector<Grant> grants;
 };

@@ -115,6 +115,12 @@ repair = ["slashes", "redirect"]
 status_path = "/status"
 ping_path = "/ping"
 ping_response = "here"
+access_log = true
+access_format = "%{%H:%M}t %s"
+access_suppress = ["/ping"]
+emergency_restart = 5
+emergency_restart_interval = "30s"
+clear_env = false
 cpu = "150%"
 cpu_weight = 200
 memory_high = "64M"
@@ -197,6 +203,12 @@ env = { LANG = "de" }
   CHECK(plan.serving.status_path == "/status");
   CHECK(plan.serving.ping_path == "/ping");
   CHECK(plan.serving.ping_response == "here");
+  CHECK(plan.serving.access_log);
+  CHECK(plan.serving.access_format == "%{%H:%M}t %s");
+  CHECK(plan.serving.access_suppress == std::vector<std::string>{"/ping"});
+  CHECK(plan.emergency_restart == 5);
+  CHECK(plan.emergency_restart_interval == milliseconds(30'000));
+  CHECK_FALSE(plan.clear_env);
   CHECK(plan.limits.cpu_percent == 150U);
   CHECK(plan.limits.cpu_weight == 200U);
   CHECK(plan.limits.memory_high == 64U << 20);

@@ -196,6 +196,10 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   if (const auto idle = section.duration("idle", milliseconds(0), hours(24 * 30))) plan.idle = *idle;
   narrow(section.integer("requests_per_worker", 0, std::numeric_limits<std::uint32_t>::max()),
          plan.requests_per_worker);
+  narrow(section.integer("emergency_restart", 0, std::numeric_limits<std::uint32_t>::max()),
+         plan.emergency_restart);
+  if (const auto interval = section.duration("emergency_restart_interval", milliseconds(1'000), hours(24)))
+    plan.emergency_restart_interval = *interval;
   narrow(section.integer("queue", 0, kMaxQueue), plan.queue);
   if (const auto wait = section.duration("queue_time", milliseconds(0), hours(1))) plan.queue_time = *wait;
   narrow(section.integer("slow_clients", 1, kMaxQueue), plan.slow_clients);
@@ -223,6 +227,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   read_opcache(section, plan);
   if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) set_upload_max(*upload, plan.ini);
   read_ini(section, plan.ini);
+  if (const auto clear = section.boolean("clear_env")) plan.clear_env = *clear;
   read_environment(section, plan.environment);
   read_binds(section, hidden, machine, plan.binds);
   section.finish();

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/monotonic.h"
+#include "supervisor/inherited_environment.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -49,13 +50,18 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   spawn.serving.status_path = plan.serving.status_path;
   spawn.serving.ping_path = plan.serving.ping_path;
   spawn.serving.ping_response = plan.serving.ping_response;
+  if (plan.serving.access_log)
+    spawn.serving.access = {plan.serving.access_format, plan.serving.access_suppress};
+  spawn.emergency_deaths = plan.emergency_restart;
+  spawn.emergency_ms = milliseconds_of(plan.emergency_restart_interval);
   for (const auto *entries : {&plan.ini, &tenant.ini})
     for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
   spawn.program.kind = static_cast<zygote_link::Kind>(tenant.program.kind);
   spawn.program.command = tenant.program.command;
   spawn.program.listen = tenant.program.listen;
-  append(spawn.environment, plan.environment);
-  append(spawn.environment, tenant.environment);
+  if (!plan.clear_env) append(spawn.environment, inherited_environment());
+  append(spawn.environment, resolved(plan.environment));
+  append(spawn.environment, resolved(tenant.environment));
   for (const auto *binds : {&plan.binds, &tenant.binds})
     for (const auto &bind : *binds)
       spawn.binds.push_back({bind.source, bind.target, bind.writable, false, bind.optional, bind.noexec,
@@ -83,7 +89,7 @@ Run::~Run() {
 }
 
 Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote,
-                                        zygote_link::Spawn spawn, BorrowedFd listener, UniqueFd tenant_log,
+                                        zygote_link::Spawn spawn, BorrowedFd listener, TenantLogs logs,
                                         cgroups::Cgroup cgroup, std::optional<network::TenantLink> link,
                                         Callbacks callbacks) {
   std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
@@ -117,7 +123,8 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared
   std::vector<UniqueFd> fds(zygote_link::kHomeTree);
   fds[zygote_link::kListen] = duplicate(listener);
   fds[zygote_link::kKeeperLink] = std::move(ends->second).take();
-  fds[zygote_link::kTenantLog] = std::move(tenant_log);
+  fds[zygote_link::kTenantLog] = std::move(logs.log);
+  fds[zygote_link::kAccessLog] = std::move(logs.access);
   fds[zygote_link::kScoreboard] = std::move(*board);
   fds[zygote_link::kPage] = admission->take_page();
   fds[zygote_link::kHandoff] = admission->take_handoff();

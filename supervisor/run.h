@@ -19,6 +19,7 @@
 #include "supervisor/admission_link.h"
 #include "supervisor/child_watch.h"
 #include "supervisor/link.h"
+#include "supervisor/tenant_log.h"
 #include "supervisor/tree_opener.h"
 #include "supervisor/zygote.h"
 
@@ -56,7 +57,7 @@ class Run : public std::enable_shared_from_this<Run> {
   [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io,
                                                           std::shared_ptr<Zygote> zygote,
                                                           zygote_link::Spawn spawn, BorrowedFd listener,
-                                                          UniqueFd tenant_log, cgroups::Cgroup cgroup,
+                                                          TenantLogs logs, cgroups::Cgroup cgroup,
                                                           std::optional<network::TenantLink> link,
                                                           Callbacks callbacks);
   ~Run();

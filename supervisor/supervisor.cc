@@ -52,6 +52,7 @@ Result<void> prepare_directories(const policies::Config &config) {
     return errno_error("chown " + spool_path(config.runtime));
   PADDOCK_CHECK(make_directories(config.runtime.log_dir, 0755));
   PADDOCK_CHECK(make_directories(config.runtime.log_dir + "/tenants", 0711));
+  PADDOCK_CHECK(make_directories(config.runtime.log_dir + "/access", 0711));
   return {};
 }
 

@@ -27,14 +27,6 @@ constexpr auto kWorkedForAWhile = std::chrono::seconds(1);
 // refused, so that a site that cannot start does not hold Apache's threads.
 constexpr auto kLongBackOff = std::chrono::milliseconds(500);
 
-// The tenant's own log: only the keeper writes it, the tenant may read it.
-Result<UniqueFd> open_tenant_log(const policies::Runtime &runtime, const policies::Tenant &tenant) {
-  const std::string path = runtime.log_dir + "/tenants/" + tenant.name + ".log";
-  PADDOCK_TRY(UniqueFd fd, open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0640));
-  if (::fchown(fd.get(), 0, tenant.gid) != 0) return errno_error("chown " + path);
-  return fd;
-}
-
 // PHP's default session.save_path. A sandbox that was idle and went must not log its visitors out, so the
 // directory outlives it. Ours unless the config binds something there.
 constexpr const char *kSessionPath = "/var/lib/php/sessions";
@@ -196,7 +188,7 @@ Result<void> Tenant::show_mail(zygote_link::Spawn &spawn) {
 }
 
 Result<void> Tenant::try_start() {
-  PADDOCK_TRY(auto tenant_log, open_tenant_log(services_.runtime, *settings_));
+  PADDOCK_TRY(auto logs, open_tenant_logs(services_.runtime, *settings_, plan_->serving.access_log));
   auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
   std::optional<network::TenantLink> link;
@@ -229,7 +221,7 @@ Result<void> Tenant::try_start() {
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
   auto run = Run::start(services_.io, services_.zygotes.of(plan_->opcache_mib), std::move(spawn), listener_,
-                        std::move(tenant_log), std::move(cgroup), std::move(link), std::move(callbacks));
+                        std::move(logs), std::move(cgroup), std::move(link), std::move(callbacks));
   if (!run) {
     if (services_.mail != nullptr) services_.mail->close(number_);
     return std::move(run).error();

@@ -4,9 +4,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
 
 namespace paddock::supervisor {
+namespace {
+
+Result<UniqueFd> open_log(const std::string &path, gid_t readers) {
+  PADDOCK_TRY(UniqueFd fd, open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW, 0640));
+  if (::fchown(fd.get(), 0, readers) != 0) return errno_error("chown " + path);
+  return fd;
+}
+
+}  // namespace
+
+Result<TenantLogs> open_tenant_logs(const policies::Runtime &runtime, const policies::Tenant &tenant,
+                                    bool access) {
+  TenantLogs logs;
+  PADDOCK_TRY(logs.log, open_log(runtime.log_dir + "/tenants/" + tenant.name + ".log", tenant.gid));
+  if (access) {
+    PADDOCK_TRY(logs.access, open_log(runtime.log_dir + "/access/" + tenant.name + ".log", tenant.gid));
+  } else {
+    PADDOCK_TRY(logs.access, open_file("/dev/null", O_WRONLY));
+  }
+  return logs;
+}
 
 Result<std::string> read_tenant_log(const policies::Runtime &runtime, const std::string &tenant,
                                     std::size_t limit) {

@@ -144,7 +144,7 @@ class Tenant {
     REQUIRE(handoff_ends->second.set_nonblocking(true).ok());
     gateway_ = std::move(handoff_ends->first);
     const std::array<BorrowedFd, zygote_link::kFixedFds> fds = {
-        listen, ends->second.fd(), *log, *board, cgroup_.fd(), *page, handoff_ends->second.fd(), *tree};
+        listen, ends->second.fd(), *log, *board, cgroup_.fd(), *page, handoff_ends->second.fd(), *log, *tree};
     REQUIRE(zygote.link().send(spawn_, fds));
     const auto answer = next_packet(zygote.link());
     REQUIRE(answer);

@@ -32,6 +32,10 @@ struct Slot {
   char method[16];                      // of the running or last request; not always terminated
   char uri[kTextSize];
   char script[kTextSize];
+  // Of the last request, where somebody may ask (a plan with a status page or an access log).
+  std::atomic<std::uint64_t> last_cpu_ns;
+  std::atomic<std::uint64_t> last_taken_ns;
+  std::atomic<std::uint64_t> last_memory;
   std::atomic<std::uint32_t> asks;  // 1: it waits for the gateway's answer (handoff::Ready)
 };
 
@@ -83,6 +87,9 @@ struct SlotView {
   std::int32_t pid = 0;
   std::uint64_t since_ns = 0;
   std::uint64_t requests = 0;
+  std::uint64_t last_cpu_ns = 0;
+  std::uint64_t last_taken_ns = 0;
+  std::uint64_t last_memory = 0;
   std::string method;
   std::string uri;
   std::string script;

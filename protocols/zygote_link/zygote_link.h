@@ -62,6 +62,18 @@ enum Repair : std::uint32_t {
   kEveryRepair = 31,
 };
 
+// PHP-FPM's access log.
+struct AccessLog {
+  std::string format;                   // access.format; empty: there is none
+  std::vector<std::string> suppressed;  // SCRIPT_NAMEs that are left out where nothing is unusual
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(format);
+    io(suppressed);
+  }
+};
+
 // How the tenant's requests are served, beyond ini entries.
 struct Serving {
   bool htaccess = true;                  // php_value and its kin in .htaccess files are obeyed
@@ -72,6 +84,7 @@ struct Serving {
   std::string status_path;
   std::string ping_path;
   std::string ping_response = "pong";
+  AccessLog access;
 
   template <typename Io>
   void fields(Io &io) {
@@ -82,6 +95,7 @@ struct Serving {
     io(status_path);
     io(ping_path);
     io(ping_response);
+    io(access);
   }
 };
 
@@ -117,9 +131,10 @@ enum SpawnFd : std::size_t {
   kCgroup = 4,      // O_PATH directory of the tenant's cgroup, for CLONE_INTO_CGROUP
   kPage = 5,        // memfd with a handoff::Page, read-only
   kHandoff = 6,     // the workers' end of the handoff MessageSocket, non-blocking
+  kAccessLog = 7,   // as kTenantLog; /dev/null where Serving::access says that there is none
   kHomeTree =
-      7,  // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
-  kFixedFds = 8,
+      8,  // the home as a detached mount (open_tree(2), OPEN_TREE_CLONE), nosuid and nodev already set
+  kFixedFds = 9,
 };
 
 struct Spawn {
@@ -133,8 +148,10 @@ struct Spawn {
   std::uint16_t workers_max = 4;
   std::uint32_t idle_ms = 0;  // the keeper reports Idle after that long without a request; 0: never
   std::uint32_t requests_per_worker = 0;  // a worker is replaced after as many; 0: never
-  std::uint64_t tmp_bytes = 0;            // size of the view's /tmp
-  std::uint64_t log_bytes = 0;            // most that the log may hold; 0: any
+  std::uint32_t emergency_deaths = 0;     // so many crashes within emergency_ms end the sandbox; 0: none do
+  std::uint32_t emergency_ms = 0;
+  std::uint64_t tmp_bytes = 0;  // size of the view's /tmp
+  std::uint64_t log_bytes = 0;  // most that the log may hold; 0: any
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   Program program;
@@ -158,6 +175,8 @@ struct Spawn {
     io(workers_max);
     io(idle_ms);
     io(requests_per_worker);
+    io(emergency_deaths);
+    io(emergency_ms);
     io(tmp_bytes);
     io(log_bytes);
     io(ini_from_web);

@@ -109,6 +109,7 @@ class Paddock:
         self.namespace = None  # the file of the network namespace that it runs in; None: this one
         self.dashboard = {}  # [dashboard]; with_dashboard() fills it
         self.mail = {}  # [mail]; with_mail() fills it
+        self.environment = {}  # of paddockd, beside PATH
         self.tenants = {}
         self.supervisor = None  # subprocess.Popen
         self.manager = None  # a ServiceManager that starts it, and holds its sockets over restarts
@@ -151,7 +152,7 @@ class Paddock:
         """Starts paddockd without waiting for it."""
         with open(self.directory / "paddockd.err", "ab") as errors:
             command = [*self._elsewhere(), machine.BIN / "paddockd", "--config", self.config]
-            environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **self.environment,
                            **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}}
             options = {"stdin": subprocess.DEVNULL, "stdout": errors, "stderr": errors, "cwd": "/",
                        "preexec_fn": process.end_with_parent}
