@@ -56,6 +56,7 @@ void Connection::adopt(int fd) {
   output_size_ = 0;
   record_open_ = false;
   finished_ = false;
+  settled_ = false;
   gone_ = false;
   aborted_ = false;
   end_seen_ = false;
@@ -515,9 +516,41 @@ void Connection::finish(const fastcgi::Figures *figures) {
     give_rest_away();
 }
 
-void Connection::close() {
+// What the peer has not taken, and what it still sends.
+void Connection::settle() {
+  if (settled_) return;
+  settled_ = true;
   if (fd_ >= 0 && finished_ && !gone_ && !outbox_.empty()) give_rest_away();
   if (fd_ >= 0 && finished_ && !peer_gone() && problem_.empty()) linger();
+}
+
+bool Connection::is_kept() {
+  if (!assembler_.keep_connection() || !finished_) return false;
+  settle();
+  return fd_ >= 0 && !peer_gone() && problem_.empty() && !end_seen_ && assembler_.stdin_ended() &&
+         rest_.empty() && body_.empty();
+}
+
+bool Connection::await_next(std::chrono::milliseconds time, BorrowedFd others) {
+  const auto has_come = [this] {
+    char first = 0;
+    return ::recv(fd_, &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+  };
+  pollfd entries[2] = {{fd_, POLLIN, 0}, {others.get(), POLLIN, 0}};
+  if (time > std::chrono::milliseconds::zero()) ::poll(entries, 2, static_cast<int>(time.count()));
+  // What came just before the end of the way here is still read.
+  bool next = has_come();
+  if (!next && ::shutdown(fd_, SHUT_RD) == 0) next = has_come();
+  if (next) {
+    adopt(fd_);
+  } else {
+    close();
+  }
+  return next;
+}
+
+void Connection::close() {
+  settle();
   if (fd_ >= 0) ::close(fd_);
   fd_ = -1;
   outbox_.reset();

@@ -2,8 +2,8 @@
 //
 // Written for few system calls: a request that comes in one piece and an answer below kOutputSize cost one
 // recv(2) and one send(2). The buffers live as long as the object, which serves one connection after the
-// other. A connection is closed after its answer even where the web server asked to keep it (FastCGI 1.0, 3.5
-// leaves that to the application): a kept and idle connection would pin a worker.
+// other. A connection that the web server asked to keep (FastCGI 1.0, 3.5) may serve another request where
+// its worker has leave to wait for one; else it is closed, since a kept and idle one would pin the worker.
 //
 // With a Relief, no peer makes a worker wait for longer than a moment: a request is collected before PHP
 // runs, and a connection that falls silent meanwhile is given away; an answer that is not taken is put by
@@ -69,6 +69,12 @@ class Connection {
   // Ends the answer: END_REQUEST, in the same send as what was still buffered. More writes are ignored.
   // A web server that has sent settings is told the figures, if there are some.
   void finish(const fastcgi::Figures *figures = nullptr);
+  // The answer is ended, nothing of the request is left, and the web server wants the connection kept: then
+  // either await_next() or close() follows.
+  [[nodiscard]] bool is_kept();
+  // Waits for the next request, at most for `time` and not while `others` is readable. True: it has begun to
+  // come, and read_request() reads it. False: the connection is closed. No request that has come is lost.
+  bool await_next(std::chrono::milliseconds time, BorrowedFd others);
   // Reads what the peer still sends, and closes. Who closes with the peer's empty STDIN record unread makes
   // its write fail with EPIPE, and mod_proxy_fcgi then throws a complete answer away.
   void close();
@@ -107,6 +113,7 @@ class Connection {
   bool request_over();
   bool send_buffered();
   void look_for_abort();
+  void settle();
   void linger();
 
   Relief *relief_;
@@ -129,6 +136,7 @@ class Connection {
   std::chrono::microseconds write_left_{};
 
   bool finished_ = false;
+  bool settled_ = false;
   bool gone_ = false;
   bool aborted_ = false;   // by FCGI_ABORT_REQUEST: nothing but END_REQUEST is wanted
   bool end_seen_ = false;  // recv returned 0

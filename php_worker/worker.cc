@@ -45,7 +45,10 @@ void copy_text(char (&to)[N], std::string_view text) {
 constexpr int kGatewayPatience = 1'000;
 // For the gateway to take a connection over.
 constexpr int kGatewayTries = 20;
-constexpr int kGatewayTryTime = 50;        // milliseconds
+constexpr int kGatewayTryTime = 50;  // milliseconds
+// For the next request of a connection that the web server wants kept, while another worker is free.
+constexpr std::chrono::milliseconds kKeptTime{20};
+constexpr std::chrono::milliseconds kNoTime{0};
 constexpr unsigned kBrokenPause = 50'000;  // microseconds
 // Between two requests, nanoseconds: who took longer has waited for the second, not just accepted it.
 constexpr std::uint64_t kGap = 20'000;
@@ -209,6 +212,20 @@ class Worker final : private Relief {
   }
 
   void serve() {
+    while (serve_one() && connection_.await_next(may_wait() ? kKeptTime : kNoTime, context_.listen)) {
+    }
+  }
+
+  // A worker that waits for the next request of a kept connection is missing where others come: another has
+  // to be free, and none to wait.
+  [[nodiscard]] bool may_wait() {
+    const scoreboard::Board &board = *context_.board;
+    return board.busy.load(std::memory_order_relaxed) + 1 < board.workers.load(std::memory_order_relaxed) &&
+           context_.page->takeover.load(std::memory_order_relaxed) == 0 && !told_to_end();
+  }
+
+  // One request of the connection, and its end. True: the connection is kept.
+  bool serve_one() {
     const std::uint64_t start = monotonic_ns();
     begin(start);
     const Connection::Arrival arrival = connection_.read_request();
@@ -231,8 +248,10 @@ class Worker final : private Relief {
       case Connection::Arrival::kLeft:
         break;
     }
-    connection_.close();
+    const bool kept = arrival == Connection::Arrival::kRequest && connection_.is_kept();
+    if (!kept) connection_.close();
     end(start, arrival != Connection::Arrival::kLeft, status);
+    return kept;
   }
 
   unsigned refuse_too_large() {

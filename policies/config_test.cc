@@ -235,7 +235,7 @@ env = { LANG = "de" }
   CHECK(plan.binds[1].source == "/srv/shared");
   CHECK(plan.binds[1].target == "/shared");
   CHECK(plan.binds[1].writable);
-  CHECK(plan.binds[1].where.line == 71);
+  CHECK(plan.binds[1].where.line == 77);
 
   const Tenant &tenant = config.tenants.at("www.example.org");
   CHECK(tenant.user == "homeless");

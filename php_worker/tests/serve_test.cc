@@ -258,3 +258,68 @@ TEST_CASE("fpm_get_status tells about the pool") {
   }
   CHECK(body == expected);
 }
+
+namespace {
+
+// Up to and including END_REQUEST, as a web server reads that keeps its connections.
+std::string receive_one(paddock::BorrowedFd fd) {
+  std::string all;
+  char bytes[4096];
+  while (!parse_response(all).protocol_status) {
+    const ssize_t got = ::recv(fd.get(), bytes, sizeof bytes, 0);
+    if (got <= 0) break;
+    all.append(bytes, static_cast<std::size_t>(got));
+  }
+  return all;
+}
+
+Request kept_request(const ServedPool &pool) {
+  Request request;
+  request.script = pool.script("pid.php", "echo getmypid();");
+  request.flags = paddock::fastcgi::kKeepConnection;
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("a kept connection serves one request after the other while another worker is free") {
+  const ServedPool pool({"--workers", "2"});
+  const Request request = kept_request(pool);
+  // It waits for the next one only for a moment: a machine under load may be too late, but not each time.
+  int in_a_row = 0;
+  for (int tries = 0; tries < 200 && in_a_row < 10; ++tries) {
+    const auto fd = connect_to(pool.socket());
+    std::string first;
+    for (in_a_row = 0; in_a_row < 10; ++in_a_row) {
+      if (!send_all(fd, request.wire())) break;
+      const Response response = parse_response(receive_one(fd));
+      if (!response.protocol_status && in_a_row > 0) break;
+      REQUIRE(response.protocol_status == 0);
+      if (in_a_row == 0) first = response.body;
+      CHECK(response.body == first);
+    }
+  }
+  CHECK(in_a_row == 10);
+}
+
+TEST_CASE("kept connections pin no worker") {
+  const ServedPool pool({"--workers", "2"});
+  const Request request = kept_request(pool);
+  std::vector<paddock::UniqueFd> idle;
+  for (int i = 0; i < 12; ++i) {
+    idle.push_back(connect_to(pool.socket()));
+    REQUIRE(send_all(idle.back(), request.wire()));
+    REQUIRE(parse_response(receive_one(idle.back())).protocol_status == 0);
+  }
+  CHECK(pool.run("echo 'here';").body == "here");
+  // Each has been ended.
+  for (const auto &fd : idle) CHECK(receive_all(fd).empty());
+}
+
+TEST_CASE("a lone worker closes what it was asked to keep") {
+  const ServedPool pool({"--workers", "1"});
+  const auto fd = connect_to(pool.socket());
+  REQUIRE(send_all(fd, kept_request(pool).wire()));
+  const std::string all = receive_all(fd);
+  CHECK(parse_response(all).protocol_status == 0);
+}
