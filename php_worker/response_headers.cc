@@ -44,11 +44,14 @@ bool has_status_header(sapi_headers_struct &headers) {
 }
 
 void write_status(Connection &connection, const sapi_headers_struct &headers) {
-  write(connection, "Status: ");
+  constexpr std::string_view kName = "Status: ";
+  // The line in all; PHP-FPM cuts there too (SAPI_CGI_MAX_HEADER_LENGTH, with its NUL).
+  constexpr std::size_t kLongestLine = 1023;
+  write(connection, kName);
   // header("HTTP/1.1 404 Nowhere"): the script's own reason.
   if (headers.http_status_line != nullptr && ::strncasecmp(headers.http_status_line, "HTTP/", 5) == 0) {
     if (const char *space = std::strchr(headers.http_status_line, ' '); space != nullptr) {
-      write(connection, space + 1);
+      write(connection, std::string_view(space + 1).substr(0, kLongestLine - kName.size()));
       write(connection, "\r\n");
       return;
     }

@@ -75,10 +75,18 @@ char *get_environment(const char *name, size_t size) {
   return const_cast<char *>(request.params->find({name, size}));
 }
 
+// ext/filter registers what it is told of in $_SERVER or $_ENV itself, whatever `array` is.
 void register_text(std::string_view name, std::string_view value, zval *array) {
   char *text = const_cast<char *>(value.data());
   size_t size = value.size();
-  if (sapi_module.input_filter(PARSE_SERVER, name.data(), &text, size, &size) != 0)
+  const auto is = [array](int which) {
+    const zval &globals = PG(http_globals)[which];
+    return Z_TYPE(globals) == IS_ARRAY && Z_ARR_P(array) == Z_ARR(globals);
+  };
+  const bool environment = is(TRACK_VARS_ENV);
+  const bool filtered = environment || is(TRACK_VARS_SERVER);
+  if (!filtered ||
+      sapi_module.input_filter(environment ? PARSE_ENV : PARSE_SERVER, name.data(), &text, size, &size) != 0)
     php_register_variable_safe(name.data(), text, size, array);
 }
 

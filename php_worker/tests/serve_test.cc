@@ -51,6 +51,15 @@ TEST_CASE("$_SERVER and its kin tell the request") {
   CHECK(response.body == R"(["fpm-fcgi","\/a.php\/in","z","z","1","z","a\/b",false,false,true,"user",true])");
 }
 
+TEST_CASE("$_ENV and getenv() have the request's variables, before the process's") {
+  const ServedPool pool;
+  const Response response = pool.run(
+      "echo json_encode([$_ENV['PATH'], $_ENV['REQUEST_METHOD'], getenv()['PATH'], getenv()['REQUEST_METHOD'],"
+      "filter_input(INPUT_ENV, 'PATH'), filter_input(INPUT_SERVER, 'REQUEST_METHOD'), isset($_SERVER['PATH'])]);",
+      {{"PATH", "/"}, {"PHP_VALUE", "variables_order=EGPCS"}});
+  CHECK(response.body == R"(["\/","GET","\/","GET","\/","GET",true])");
+}
+
 TEST_CASE("bodies: forms, raw, without a length, in small pieces, beyond memory") {
   const ServedPool pool;
   Request post;
