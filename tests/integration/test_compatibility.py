@@ -3,17 +3,10 @@
 Every difference is one of DIFFERENCES, which docs/compatibility.md explains.
 """
 
-import contextlib
-import os
-import subprocess
-
 import pytest
 
-from harness import machine, process
-from harness.apache import MODULES, PROGRAM, Apache
-from harness.web import Site
+from harness import three_ways
 
-FPM = "/usr/sbin/php-fpm8.2"
 # Of each request or connection its own.
 CHANCE = {"SERVER_PORT", "REMOTE_PORT", "HTTP_HOST", "REQUEST_TIME", "REQUEST_TIME_FLOAT", "UNIQUE_ID"}
 # What Paddock's scripts have in $_SERVER other than those of mod_php, and of PHP-FPM.
@@ -38,69 +31,6 @@ ErrorDocument 404 /dump.php
 php_value user_agent compared
 """
 
-_MOD_PHP = """\
-ServerRoot {directory}
-ServerName localhost
-Listen 127.0.0.1:{port}
-PidFile {directory}/pid
-DefaultRuntimeDir {directory}
-ErrorLog {directory}/error.log
-{modules}
-LoadModule php_module {library}
-PHPIniDir /etc/php/8.2/embed
-User www-data
-Group www-data
-StartServers 1
-TypesConfig /dev/null
-AddType text/html .html
-DocumentRoot {docroot}
-<Directory {docroot}>
-  AllowOverride All
-  Options FollowSymLinks
-  Require all granted
-  DirectoryIndex index.php index.html
-</Directory>
-<FilesMatch "\\.php$">
-  SetHandler application/x-httpd-php
-</FilesMatch>
-"""
-
-_POOL = """\
-[global]
-error_log = {directory}/fpm.log
-daemonize = no
-[compared]
-user = {user}
-group = {group}
-listen = {directory}/fpm.sock
-listen.owner = www-data
-pm = static
-pm.max_children = 1
-"""
-
-
-@contextlib.contextmanager
-def _running(arguments, answers, what):
-    started = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, cwd="/", preexec_fn=process.end_with_parent,
-                               # At its end Apache signals its whole process group.
-                               process_group=0,
-                               env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-    try:
-        machine.wait_for(answers, 20, what)
-        yield
-    finally:
-        started.terminate()
-        started.wait(machine.patience(20))
-
-
-def _listens(site):
-    def answers():
-        with contextlib.suppress(OSError):
-            return site.get("/does-not-exist.html", seconds=2)
-        return None
-    return answers
-
 
 @pytest.fixture
 def servers(make_paddock, directory):
@@ -114,27 +44,9 @@ def servers(make_paddock, directory):
     for path in (docroot / "sub", docroot / "sub/index.php", docroot / "dump.php", docroot / ".htaccess"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     paddock.start()
-    directory.chmod(0o755)
-    group = subprocess.run(["id", "-gn", account.pw_name], capture_output=True, text=True, check=True).stdout.strip()
-    (directory / "fpm.conf").write_text(_POOL.format(directory=directory, user=account.pw_name, group=group))
-    mod_php = Site(machine.free_port())
-    loaded = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in (
-        "mpm_prefork", "authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite"))
-    (directory / "mod_php.conf").write_text(_MOD_PHP.format(directory=directory, port=mod_php.port, modules=loaded,
-                                                            library=f"{MODULES}/libphp8.2.so", docroot=docroot))
-    handler = ('  <FilesMatch "\\.php$">\n    SetHandler "proxy:unix:{socket}|fcgi://{tenant}"\n    CGIPassAuth On\n'
-               "  </FilesMatch>\n")
-    apache = Apache(paddock.directory)
-    ours = apache.add_site("alice", docroot, paddock.sockets()["alice"], handler=handler)
-    fpm = apache.add_site("fpm", docroot, directory / "fpm.sock", handler=handler)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_running([FPM, "-F", "-c", "/etc/php/8.2/embed", "-y", directory / "fpm.conf"],
-                                     (directory / "fpm.sock").exists, "PHP-FPM listens"))
-        stack.enter_context(_running([PROGRAM, "-f", str(directory / "mod_php.conf"), "-DFOREGROUND"], _listens(mod_php),
-                                     "Apache with mod_php answers"))
-        stack.callback(apache.stop)
-        apache.start()
-        yield {"mod_php": mod_php, "fpm": fpm, "paddock": ours}
+    docroots = dict.fromkeys(three_ways.NAMES, docroot)
+    with three_ways.servers(paddock, tenant, directory, docroots, account) as sites:
+        yield sites
 
 
 def _differences(theirs, ours):

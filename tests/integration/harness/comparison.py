@@ -1,0 +1,89 @@
+"""The same steps taken on several sites: whatever they answer has to be alike."""
+
+import difflib
+import re
+
+# What each server or moment has of its own, in headers: for all applications.
+IGNORED_HEADERS = {
+    "date",  # the moment
+    # Whether Apache knows the length before it begins to send depends on how the answer reaches it (in one piece from
+    # mod_php, in FastCGI records otherwise); the bodies themselves are compared.
+    "content-length", "transfer-encoding",
+}
+
+
+class Comparison:
+    """Calls a step with each site; compares status, headers and body of what it answers and of the redirects before."""
+
+    def __init__(self, sites, varying=(), own=lambda site: {}):
+        """`sites`: name → Site, the last one Paddock's; `varying`: (regular expression, what it is shown as);
+        own(site): strings that a site has of its own, and what they are shown as."""
+        self.sites = sites
+        self._own = own
+        self._varying = [(re.compile(expression), shown) for expression, shown in varying]
+        self.compared = 0  # answers
+
+    @property
+    def ours(self):
+        return list(self.sites.values())[-1]
+
+    def __call__(self, step, *arguments, **options):
+        """step(site, …) returns a Response; returns Paddock's."""
+        answers = {name: step(site, *arguments, **options) for name, site in self.sites.items()}
+        *others, (own_name, own) = answers.items()
+        problems = []
+        for name, answer in others:
+            theirs = [*answer.before, answer]
+            ours = [*own.before, own]
+            if len(theirs) != len(ours):
+                problems.append(f"{name}: the way {self._way(name, theirs)}, ours {self._way(own_name, ours)}")
+                continue
+            for one, other in zip(theirs, ours):
+                problems += [f"{name}, {one.path}: {problem}" for problem in self._differences(name, one, own_name, other)]
+        assert not problems, "\n".join(problems)
+        self.compared += len(own.before) + 1
+        return own
+
+    def _way(self, name, answers):
+        return [(answer.status, self._normal(name, answer.path)) for answer in answers]
+
+    def get(self, path, **options):
+        return self(lambda site: site.browse("GET", path, **options))
+
+    def _normal(self, name, text):
+        for string, shown in self._own(self.sites[name]).items():
+            text = text.replace(string, shown)
+        for expression, shown in self._varying:
+            text = expression.sub(shown, text)
+        return text
+
+    def _headers(self, name, answer):
+        """Lines of one name are one list (RFC 9110), which mod_proxy_fcgi sends as one line; cookies are not."""
+        found = []
+        for key in {key.lower() for key in answer.headers} - IGNORED_HEADERS:
+            values = [self._normal(name, value) for value in answer.headers.get_all(key)]
+            found += [(key, value) for value in (values if key == "set-cookie" else [", ".join(values)])]
+        return sorted(found)
+
+    def _body(self, name, answer):
+        kind = answer.headers.get("Content-Type", "")
+        if re.match(r"text/|application/(json|javascript|x-javascript|.*xml|x-sql)", kind):
+            return self._normal(name, answer.text)
+        return answer.body
+
+    def _differences(self, name, theirs, own_name, ours):
+        found = []
+        if theirs.status != ours.status:
+            found.append(f"status {theirs.status}, ours {ours.status}: {theirs.text[:500]}\n--- ours: {ours.text[:500]}")
+        headers, own_headers = self._headers(name, theirs), self._headers(own_name, ours)
+        if headers != own_headers:
+            found.append(f"headers {[pair for pair in headers if pair not in own_headers]}, "
+                         f"ours {[pair for pair in own_headers if pair not in headers]}")
+        body, own_body = self._body(name, theirs), self._body(own_name, ours)
+        if body != own_body:
+            if isinstance(body, str) and isinstance(own_body, str):
+                lines = difflib.unified_diff(body.splitlines(), own_body.splitlines(), name, "ours", lineterm="", n=0)
+                found.append("body:\n" + "\n".join(line[:600] for line in list(lines)[:40]))
+            else:
+                found.append(f"body of {len(body)} bytes, ours {len(own_body)}: {body[:200]!r}, ours {own_body[:200]!r}")
+        return found
