@@ -73,4 +73,4 @@ def compared(make_paddock, accounts, directory, place, varying):
                 site.docroot, site.database, site.owner = docroots[name], databases[name], owners[name]
             yield Comparison(sites, varying, own=lambda site: {
                 f"127.0.0.1:{site.port}": "HOST", f"127.0.0.1%3A{site.port}": "HOST",
-                str(site.docroot): "DOCROOT", site.database: "DATABASE"})
+                str(site.docroot): "DOCROOT", site.database: "DATABASE", site.database.upper(): "DATABASE"})
