@@ -241,10 +241,10 @@ def own_host(make_paddock, make_apache):
 
 @pytest.fixture(scope="module")
 def application(accounts, nothing_left_by_the_module):
-    """application(place, varying) → Comparison: an application with MariaDB on mod_php, PHP-FPM and Paddock."""
+    """application(place, varying=…) → Comparison: what place(docroot) puts there, on mod_php, PHP-FPM and Paddock."""
     with contextlib.ExitStack() as stack:
-        def make(place, varying):
+        def make(place, **options):
             paddocks = stack.enter_context(_instances(accounts))
             directory = stack.enter_context(_directory())
-            return stack.enter_context(three_ways.compared(paddocks, accounts, directory, place, varying))
+            return stack.enter_context(three_ways.compared(paddocks, accounts, directory, place, **options))
         yield make

@@ -31,7 +31,7 @@ $cfg['Servers'][1] = ['auth_type' => 'cookie', 'host' => 'localhost'];
 """
 
 
-def _place(docroot, database):
+def _place(docroot):
     applications.copy("phpmyadmin", "usr/share/phpmyadmin", docroot, leave_out=("locale", "doc"))
     (docroot / "locale").mkdir()
     (docroot / "tmp").mkdir()
@@ -44,7 +44,7 @@ def _place(docroot, database):
 
 @pytest.fixture(scope="module")
 def administration(application):
-    return application(_place, VARYING)
+    return application(_place, varying=VARYING)
 
 
 def _log_in(site, password=None):

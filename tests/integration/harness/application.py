@@ -1,5 +1,6 @@
 """An application that `fetch` has unpacked from its Debian package, as a site of somebody's own."""
 
+import fnmatch
 import os
 import pathlib
 import shutil
@@ -15,11 +16,12 @@ def unpacked(package, path):
 
 
 def copy(package, path, target, leave_out=()):
-    """Copies a directory of a package to `target`, which may be there; names in `leave_out` stay behind."""
+    """Copies a directory of a package to `target`, which may be there; what matches `leave_out` (below it) stays behind."""
     source = unpacked(package, path)
     assert source.is_dir(), f"{source} is missing: tests/integration/fetch gets it"
     shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True,
-                    ignore=lambda _, names: set(leave_out).intersection(names))
+                    ignore=lambda directory, names: [name for name in names if any(fnmatch.fnmatch(
+                        pathlib.Path(directory, name).relative_to(source).as_posix(), pattern) for pattern in leave_out)])
     for directory, directories, files in os.walk(target):
         for name in (*directories, *files):
             entry = pathlib.Path(directory, name)
@@ -36,13 +38,12 @@ def _mend(link, original, package):
         link.symlink_to(leads_to[len(root):])
 
 
-def give(directory, owner):
-    """The directory and all below belongs to `owner` (struct_passwd), with the modes that applications expect.
+def with_usual_modes(directory):
+    """Modes that applications expect; php files are for their owner alone, whoever runs them.
 
     Those of directories count: WordPress gives an upload the bits of the directory that it comes to, and from 0711 that
     is 0600, which Apache cannot read.
     """
     for entry in (directory, *directory.rglob("*")):
-        os.chown(entry, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
         if not entry.is_symlink():
             entry.chmod(0o755 if entry.is_dir() else 0o600 if entry.suffix == ".php" else 0o644)

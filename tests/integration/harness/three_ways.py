@@ -2,6 +2,8 @@
 
 import contextlib
 import pwd
+import shutil
+import subprocess
 
 from . import application
 from .apache import Apache
@@ -35,29 +37,32 @@ def servers(paddock, tenant, directory, docroots, account, children=1, ini=None)
         yield sites
 
 
-def _clear(directory):
-    for entry in directory.iterdir():
-        entry.unlink()
+def _install(original, docroot, owner):
+    """A copy that belongs to `owner` (struct_passwd)."""
+    shutil.rmtree(docroot, ignore_errors=True)
+    docroot.parent.mkdir(exist_ok=True)
+    docroot.parent.chmod(0o711)
+    subprocess.run(["cp", "--archive", "--reflink=auto", original, docroot], check=True)
+    subprocess.run(["chown", "--recursive", "--no-dereference", f"{owner.pw_uid}:{owner.pw_gid}", docroot], check=True)
 
 
 @contextlib.contextmanager
-def compared(make_paddock, accounts, directory, place, varying):
-    """A Comparison of an application that place(docroot, database) puts there: three copies, each with a database.
+def compared(make_paddock, accounts, directory, place, **options):
+    """A Comparison of an application that place(directory) puts there: three copies, each with a database.
 
     Each belongs to who runs its PHP. MariaDB is reached as on a host with Debian's: by "localhost", whose socket is below
     /run/mysqld; Paddock's plan binds that. The user and the password of a database are its name.
     """
     paddock = make_paddock()
     tenant = paddock.add_tenant("alice")
-    _clear(tenant.docroot)
     docroots = {name: directory / name / "public_html" for name in NAMES[:-1]} | {"paddock": tenant.docroot}
     databases = {name: f"of_{name}" for name in NAMES}
     owners = {"mod_php": pwd.getpwnam(USER), "fpm": accounts.get(_FPM_ACCOUNT), "paddock": tenant.account}
+    original = directory / "original"
+    place(original)
+    application.with_usual_modes(original)
     for name, docroot in docroots.items():
-        docroot.mkdir(parents=True, exist_ok=True)
-        docroot.parent.chmod(0o711)
-        place(docroot, databases[name])
-        application.give(docroot, owners[name])
+        _install(original, docroot, owners[name])
     (directory / "sessions").mkdir()
     (directory / "sessions").chmod(0o1777)
     (directory / "mariadb").mkdir()
@@ -71,6 +76,6 @@ def compared(make_paddock, accounts, directory, place, varying):
         with servers(paddock, tenant, directory, docroots, owners["fpm"], children=4, ini=ini) as sites:
             for name, site in sites.items():
                 site.docroot, site.database, site.owner = docroots[name], databases[name], owners[name]
-            yield Comparison(sites, varying, own=lambda site: {
+            yield Comparison(sites, **options, own=lambda site: {
                 f"127.0.0.1:{site.port}": "HOST", f"127.0.0.1%3A{site.port}": "HOST",
                 str(site.docroot): "DOCROOT", site.database: "DATABASE", site.database.upper(): "DATABASE"})
