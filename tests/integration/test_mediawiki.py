@@ -15,7 +15,7 @@ VARYING = [
     (r"((?:mw_installer|DATABASE)_?(?:session|UserID|UserName|Token))=[^;]+", r"\1=VALUE"),  # cookies
     (r'^[0-9a-f]{24}$|(?<="wgRequestId":")[0-9a-f]{24}', "REQUEST"),  # X-Request-Id, in the page as well
     (r"\b1[789]\d{8}(000)?\b|\b20\d{12}\b", "MOMENT"),  # seconds since 1970; the timestamps of revisions and of edits
-    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\b\d\d:\d\d(?=, \d\d? \w+ \d{4})", "MOMENT"),  # of the API; in histories
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\b\d\d:\d\d\b", "MOMENT"),  # of the API; of edits
     (r"(CPU|Real) time usage: [\d.]+", r"\1 time usage: TIME"),
     (r"\b[0-9a-f]{40}\b", "TOKEN"),  # against forged forms
     (r'"(wgBackendResponseTime|cputime|walltime)":"?[\d.]+"?', r'"\1":TIME'),  # what the page took

@@ -19,6 +19,7 @@ VARYING = [
     (r'(data-[av]path)="[\w=.]+"', r'\1="PATH"'),  # the database's name in base64
     # Expiry of cookies. mod_proxy_fcgi writes Last-Modified anew, and so in GMT, as HTTP wants it; phpMyAdmin in +0000.
     (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d (GMT|\+0000)", "MOMENT"),
+    (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT"),  # when a table was made
     (r"\w{3} \d\d, \d{4} at \d\d:\d\d [AP]M", "MOMENT"),  # of an export
     (r"(?<=sql_signature=)[0-9a-f]{64}", "SIGNATURE"),  # of a link's query, by the session
     (r"took \d+\.\d+ seconds", "took MOMENTS"),  # of a query
