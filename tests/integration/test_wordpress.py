@@ -203,6 +203,16 @@ def test_the_feed(permalinks):
     assert again.status == 304 and not again.body
 
 
+def test_a_blog_asks_itself(permalinks):
+    """Its site health does, and its wp-cron: a second worker answers while the first waits."""
+    def ask(site):
+        return site.browse("GET", "/wp-json/wp-site-health/v1/tests/loopback-requests", headers={"X-WP-Nonce": _nonce(site)})
+
+    permalinks(_log_in).ok()
+    found = permalinks(ask).ok().json()
+    assert found["status"] == "good", found["description"]
+
+
 def _unless_new(site, path):
     first = site.get(path).ok()
     return site.get(path, headers={"If-None-Match": first.headers["ETag"],
