@@ -17,8 +17,8 @@ VARYING = [
     (r'(name="set_session" value)="\w+"', r'\1="SESSION"'),
     (r'(?<=[A-Za-z_"])\d{6,10}(?=")', "NUMBER"),  # of a table of results in its page, by chance
     (r'(data-[av]path)="[\w=.]+"', r'\1="PATH"'),  # the database's name in base64
-    # Expiry of cookies. mod_proxy_fcgi writes Last-Modified anew, and so in GMT, as HTTP wants it; phpMyAdmin in +0000.
-    (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d (GMT|\+0000)", "MOMENT"),
+    # mod_proxy_fcgi writes Last-Modified anew, and so in GMT, as HTTP wants it; phpMyAdmin in +0000.
+    (r"MOMENT (GMT|\+0000)", "MOMENT"),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "MOMENT"),  # when a table was made
     (r"\w{3} \d\d, \d{4} at \d\d:\d\d [AP]M", "MOMENT"),  # of an export
     (r"(?<=sql_signature=)[0-9a-f]{64}", "SIGNATURE"),  # of a link's query, by the session

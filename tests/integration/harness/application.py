@@ -27,6 +27,7 @@ def copy(package, path, target, leave_out=()):
             entry = pathlib.Path(directory, name)
             if entry.is_symlink():
                 _mend(entry, source / entry.relative_to(target), package)
+                assert entry.exists(), f"{entry} leads to {os.readlink(entry)}, which is missing: scripts/packages/test.txt"
 
 
 def _mend(link, original, package):

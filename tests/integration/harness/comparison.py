@@ -30,7 +30,7 @@ class Comparison:
         self._own = own
         self._known = known or {}
         self.found = set()  # the names whose known differences were there
-        self._varying = [(re.compile(expression), shown) for expression, shown in (*varying, *_VARYING)]
+        self._varying = [(re.compile(expression), shown) for expression, shown in (*_VARYING, *varying)]
         self.compared = 0  # answers
 
     @property
@@ -48,8 +48,8 @@ class Comparison:
             if len(theirs) != len(ours):
                 problems.append(f"{name}: the way {self._way(name, theirs)}, ours {self._way(own_name, ours)}")
                 continue
-            for one, other in zip(theirs, ours):
-                problems += [f"{name}, {one.path}: {problem}" for problem in self._differences(name, one, own_name, other)]
+            problems += [f"{name}, {one.path}: {problem}" for one, other in zip(theirs, ours)
+                         for problem in self._differences(name, one, own_name, other)]
         assert not problems, "\n".join(problems)
         self.compared += len(own.before) + 1
         return own
@@ -75,15 +75,16 @@ class Comparison:
 
         `last_cookies`: of cookies of one name and path only the last, which is the one that a browser keeps.
         """
-        found = []
+        found = collections.Counter()
         for key in {key.lower() for key in answer.headers} - IGNORED_HEADERS:
             values = [self._normal(name, value) for value in answer.headers.get_all(key)]
             if key != "set-cookie":
                 values = [", ".join(values)]
             elif last_cookies:
-                values = {(value.partition("=")[0], *re.findall("; path=[^;]*", value)): value for value in values}.values()
-            found += [(key, value) for value in values]
-        return sorted(found)
+                values = {(value.partition("=")[0], *re.findall("; path=[^;]*", value)): value
+                          for value in values}.values()
+            found.update((key, value) for value in values)
+        return found
 
     def _body(self, name, answer):
         if answer.headers.get("Content-Type", "").startswith("image/"):
@@ -99,8 +100,8 @@ class Comparison:
         headers, own_headers = (self._headers(*pair, last_cookies=name == "mod_php")
                                 for pair in ((name, theirs), (own_name, ours)))
         if headers != own_headers:
-            found.append(f"headers {sorted((collections.Counter(headers) - collections.Counter(own_headers)).elements())}, "
-                         f"ours {sorted((collections.Counter(own_headers) - collections.Counter(headers)).elements())}")
+            found.append(f"headers {sorted((headers - own_headers).elements())}, "
+                         f"ours {sorted((own_headers - headers).elements())}")
         body, own_body = self._body(name, theirs), self._body(own_name, ours)
         if body != own_body:
             if isinstance(body, str) and isinstance(own_body, str):

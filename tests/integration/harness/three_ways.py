@@ -31,24 +31,32 @@ def servers(paddock, tenant, directory, docroots, account, children=1, ini=None)
         socket = stack.enter_context(fpm(directory, account, children, ini))
         first = stack.enter_context(mod_php(directory, docroots["mod_php"], children, ini))
         sites = {"mod_php": first, "fpm": apache.add_site("fpm", docroots["fpm"], socket, handler=_HANDLER),
-                 "paddock": apache.add_site(tenant.name, docroots["paddock"], paddock.sockets()[tenant.name], handler=_HANDLER)}
+                 "paddock": apache.add_site(tenant.name, docroots["paddock"], paddock.sockets()[tenant.name],
+                                            handler=_HANDLER)}
         stack.callback(apache.stop)
         apache.start()
         yield sites
 
 
-def _install(original, docroot, owner):
-    """A copy that belongs to `owner` (struct_passwd)."""
-    shutil.rmtree(docroot, ignore_errors=True)
-    docroot.parent.mkdir(exist_ok=True)
-    docroot.parent.chmod(0o711)
-    subprocess.run(["cp", "--archive", "--reflink=auto", original, docroot], check=True)
-    subprocess.run(["chown", "--recursive", "--no-dereference", f"{owner.pw_uid}:{owner.pw_gid}", docroot], check=True)
+def _install(place, docroots, owners):
+    """What place() makes, in each document root, its owner's (struct_passwd)."""
+    first, *others = docroots.values()
+    for docroot in docroots.values():
+        shutil.rmtree(docroot, ignore_errors=True)
+        docroot.parent.mkdir(exist_ok=True)
+        docroot.parent.chmod(0o711)
+    place(first)
+    application.with_usual_modes(first)
+    for docroot in others:
+        subprocess.run(["cp", "--archive", "--reflink=auto", first, docroot], check=True)
+    for name, docroot in docroots.items():
+        owner = f"{owners[name].pw_uid}:{owners[name].pw_gid}"
+        subprocess.run(["chown", "--recursive", "--no-dereference", owner, docroot], check=True)
 
 
 @contextlib.contextmanager
 def compared(make_paddock, accounts, directory, place, **options):
-    """A Comparison of an application that place(directory) puts there: three copies, each with a database.
+    """A Comparison of an application that place(docroot) puts there: three copies, each with a database.
 
     Each belongs to who runs its PHP. MariaDB is reached as on a host with Debian's: by "localhost", whose socket is below
     /run/mysqld; Paddock's plan binds that. The user and the password of a database are its name.
@@ -58,11 +66,7 @@ def compared(make_paddock, accounts, directory, place, **options):
     docroots = {name: directory / name / "public_html" for name in NAMES[:-1]} | {"paddock": tenant.docroot}
     databases = {name: f"of_{name}" for name in NAMES}
     owners = {"mod_php": pwd.getpwnam(USER), "fpm": accounts.get(_FPM_ACCOUNT), "paddock": tenant.account}
-    original = directory / "original"
-    place(original)
-    application.with_usual_modes(original)
-    for name, docroot in docroots.items():
-        _install(original, docroot, owners[name])
+    _install(place, docroots, owners)
     (directory / "sessions").mkdir()
     (directory / "sessions").chmod(0o1777)
     (directory / "mariadb").mkdir()
