@@ -1,4 +1,4 @@
-"""MediaWiki from Debian's package with MariaDB, from its installation to its search, on three servers that answer alike."""
+"""MediaWiki from Debian's package with MariaDB, from installation to search, on three servers that answer alike."""
 
 import html
 import os

@@ -1,4 +1,4 @@
-"""phpMyAdmin from Debian's package with MariaDB: databases, queries and files with them, on three servers that answer alike."""
+"""phpMyAdmin from Debian's package with MariaDB: queries, import, export, on three servers that answer alike."""
 
 import gzip
 import html

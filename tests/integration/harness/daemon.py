@@ -7,10 +7,16 @@ from . import machine, process
 
 
 @contextlib.contextmanager
-def running(arguments, answers, what, seconds=20):
-    """Starts it; enters when answers() is true."""
+def running(arguments, answers, what, seconds=20, account=None):
+    """Starts it, as `account` (struct_passwd) if not as root; enters when answers() is true."""
+    def prepare():
+        # In this order, and rather than have a server change its user itself: that would undo the second.
+        if account:
+            process.become(account)
+        process.end_with_parent()
+
     started = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL, cwd="/", preexec_fn=process.end_with_parent,
+                               stderr=subprocess.DEVNULL, cwd="/", preexec_fn=prepare,
                                # At its end Apache signals its whole process group.
                                process_group=0,
                                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})

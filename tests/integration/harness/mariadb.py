@@ -30,21 +30,22 @@ class MariaDB:
             f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4;\n"
             f"CREATE USER `{name}`@localhost IDENTIFIED BY '{password}';\n"
             f"GRANT ALL ON `{name}`.* TO `{name}`@localhost;\n" for name, password in databases.items()))
-        subprocess.run(["chown", "-R", account.pw_name, self.data, self.shown, self.log], check=True)
+        subprocess.run(["chown", account.pw_name, self.data, self.shown, self.log], check=True)
 
     @contextlib.contextmanager
     def running(self):
-        user = f"--user={self.account.pw_name}"
-        done = subprocess.run([INSTALL, "--no-defaults", user, f"--datadir={self.data}", "--skip-test-db",
-                               "--auth-root-authentication-method=normal", *_CARELESS], capture_output=True, text=True,
-                              stdin=subprocess.DEVNULL, cwd="/", timeout=machine.patience(60))
+        done = subprocess.run([INSTALL, "--no-defaults", f"--user={self.account.pw_name}", f"--datadir={self.data}",
+                               "--skip-test-db", "--auth-root-authentication-method=normal", *_CARELESS],
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL, cwd="/",
+                              timeout=machine.patience(60))
         assert done.returncode == 0, f"{INSTALL}: {done.stdout}{done.stderr}"
         try:
             # The socket is there before the databases of --init-file are; the log's line comes after both.
-            with daemon.running([PROGRAM, "--no-defaults", user, f"--datadir={self.data}", "--skip-networking",
+            with daemon.running([PROGRAM, "--no-defaults", f"--datadir={self.data}", "--skip-networking",
                                  f"--socket={self.socket}", f"--pid-file={self.data}/pid", "--skip-name-resolve",
                                  f"--init-file={self._first}", f"--log-error={self.log}/error.log", *_CARELESS],
-                                lambda: "ready for connections" in self.errors(), "MariaDB is ready", seconds=60):
+                                lambda: "ready for connections" in self.errors(), "MariaDB is ready", seconds=60,
+                                account=self.account):
                 yield self
         except BaseException:
             print(self.errors()[-4000:])
