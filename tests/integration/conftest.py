@@ -241,10 +241,10 @@ def own_host(make_paddock, make_apache):
 
 @pytest.fixture(scope="module")
 def application(accounts, nothing_left_by_the_module):
-    """application(place, varying=…) → Comparison: what place(docroot) puts there, on mod_php, PHP-FPM and Paddock."""
-    with contextlib.ExitStack() as stack:
-        def make(place, **options):
-            paddocks = stack.enter_context(_instances(accounts))
-            directory = stack.enter_context(_directory())
-            return stack.enter_context(three_ways.compared(paddocks, accounts, directory, place, **options))
-        yield make
+    """`with application(place, …) as compare`: a Comparison of what place(docroot) makes on mod_php, PHP-FPM, Paddock."""
+    @contextlib.contextmanager
+    def make(place, **options):
+        with _instances(accounts) as paddocks, _directory() as directory, \
+                three_ways.compared(paddocks, accounts, directory, place, **options) as compare:
+            yield compare
+    return make

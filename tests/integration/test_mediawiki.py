@@ -78,19 +78,19 @@ def _settle(site, settings):
 @pytest.fixture(scope="module")
 def wikis(application):
     """Three wikis, installed as their owners would: in the browser."""
-    compare = application(_place, varying=VARYING, known=KNOWN)
-    assert "LocalSettings.php not found" in compare.get("/").text
-    steps = {site: _install(site) for site in compare.sites.values()}
-    paths = []
-    while not paths or "page=Complete" not in paths[-1]:
-        paths.append(compare(lambda site: next(steps[site])).path)
-    assert len(paths) > 6 and compare.found == {"fpm"}
-    file = compare.get("/mw-config/index.php?localsettings=1").ok()
-    assert file.headers["Content-Disposition"] == 'attachment; filename="LocalSettings.php"'
-    assert "$wgEnableUploads = true;" in file.text
-    for site in compare.sites.values():
-        _settle(site, site.browse("GET", "/mw-config/index.php?localsettings=1").ok().text)
-    return compare
+    with application(_place, varying=VARYING, known=KNOWN) as compare:
+        assert "LocalSettings.php not found" in compare.get("/").text
+        steps = {site: _install(site) for site in compare.sites.values()}
+        paths = []
+        while not paths or "page=Complete" not in paths[-1]:
+            paths.append(compare(lambda site: next(steps[site])).path)
+        assert len(paths) > 6 and compare.found == {"fpm"}
+        file = compare.get("/mw-config/index.php?localsettings=1").ok()
+        assert file.headers["Content-Disposition"] == 'attachment; filename="LocalSettings.php"'
+        assert "$wgEnableUploads = true;" in file.text
+        for site in compare.sites.values():
+            _settle(site, site.browse("GET", "/mw-config/index.php?localsettings=1").ok().text)
+        yield compare
 
 
 def _log_in(site, password=PASSWORD):

@@ -45,7 +45,8 @@ def _place(docroot):
 
 @pytest.fixture(scope="module")
 def administration(application):
-    return application(_place, varying=VARYING)
+    with application(_place, varying=VARYING) as compare:
+        yield compare
 
 
 def _log_in(site, password=None):

@@ -10,7 +10,7 @@ import zlib
 import pytest
 
 from harness import application as applications
-from harness import forms
+from harness import forms, three_ways
 
 PASSWORD = "correct horse battery staple"
 TITLE = "A blog & its “paddock”"
@@ -48,14 +48,14 @@ def _install(site):
                         admin_password2=PASSWORD, admin_email="admin@example.invalid", pw_weak="on")
 
 
-@pytest.fixture(scope="module")
-def blogs(application):
+@pytest.fixture(scope="module", params=three_ways.FRONTS)
+def blogs(request, application):
     """Three blogs, installed as their owners would: in the browser."""
-    compare = application(_place, varying=VARYING)
-    assert "setup-config.php" in compare.get("/").path
-    assert "Run the installation" in compare(_configure).ok().text
-    assert "WordPress has been installed" in compare(_install).ok().text
-    return compare
+    with application(_place, front=request.param, varying=VARYING) as compare:
+        assert "setup-config.php" in compare.get("/").path
+        assert "Run the installation" in compare(_configure).ok().text
+        assert "WordPress has been installed" in compare(_install).ok().text
+        yield compare
 
 
 def _log_in(site, password=PASSWORD):

@@ -13,6 +13,7 @@ from .mariadb import USUAL_DIRECTORY, MariaDB
 from .mod_php import USER, mod_php
 
 NAMES = ("mod_php", "fpm", "paddock")
+FRONTS = ("proxy", "module")
 # Beyond the first tenants of an instance.
 _FPM_ACCOUNT, _DATABASE_ACCOUNT = 6, 7
 _HANDLER = ('  <FilesMatch "\\.php$">\n    SetHandler "proxy:unix:{socket}|fcgi://{tenant}"\n    CGIPassAuth On\n'
@@ -20,9 +21,10 @@ _HANDLER = ('  <FilesMatch "\\.php$">\n    SetHandler "proxy:unix:{socket}|fcgi:
 
 
 @contextlib.contextmanager
-def servers(paddock, tenant, directory, docroots, account, children=1, ini=None):
+def servers(paddock, tenant, directory, docroots, account, front="proxy", children=1, ini=None):
     """Three sites by NAMES: `paddock`, started, serves `tenant`; PHP-FPM runs as `account`, mod_php as www-data.
 
+    `front`: one of FRONTS, what speaks to Paddock: mod_proxy_fcgi or mod_paddock, which is in an Apache of its own.
     `ini`: settings of mod_php and PHP-FPM, which have no view of their own where everything is in its usual place.
     """
     directory.chmod(0o755)
@@ -30,11 +32,16 @@ def servers(paddock, tenant, directory, docroots, account, children=1, ini=None)
     with contextlib.ExitStack() as stack:
         socket = stack.enter_context(fpm(directory, account, children, ini))
         first = stack.enter_context(mod_php(directory, docroots["mod_php"], children, ini))
-        sites = {"mod_php": first, "fpm": apache.add_site("fpm", docroots["fpm"], socket, handler=_HANDLER),
-                 "paddock": apache.add_site(tenant.name, docroots["paddock"], paddock.sockets()[tenant.name],
-                                            handler=_HANDLER)}
-        stack.callback(apache.stop)
-        apache.start()
+        sites = {"mod_php": first, "fpm": apache.add_site("fpm", docroots["fpm"], socket, handler=_HANDLER)}
+        ours = apache
+        if front == "module":
+            (paddock.directory / front).mkdir(mode=0o711)
+            ours = Apache(paddock.directory / front, paddock=paddock)
+        sites["paddock"] = ours.add_site(tenant.name, docroots["paddock"], paddock.sockets()[tenant.name],
+                                         handler=None if front == "module" else _HANDLER)
+        for server in {apache, ours}:
+            stack.callback(server.stop)
+            server.start()
         yield sites
 
 
@@ -55,7 +62,7 @@ def _install(place, docroots, owners):
 
 
 @contextlib.contextmanager
-def compared(make_paddock, accounts, directory, place, **options):
+def compared(make_paddock, accounts, directory, place, front="proxy", **options):
     """A Comparison of an application that place(docroot) puts there: three copies, each with a database.
 
     Each belongs to who runs its PHP. MariaDB is reached as on a host with Debian's: by "localhost", whose socket is below
@@ -77,7 +84,7 @@ def compared(make_paddock, accounts, directory, place, **options):
     with database.running():
         paddock.start()
         # An application that asks its own site needs a second one that answers.
-        with servers(paddock, tenant, directory, docroots, owners["fpm"], children=4, ini=ini) as sites:
+        with servers(paddock, tenant, directory, docroots, owners["fpm"], front, children=4, ini=ini) as sites:
             for name, site in sites.items():
                 site.docroot, site.database, site.owner = docroots[name], databases[name], owners[name]
             yield Comparison(sites, **options, own=lambda site: {
