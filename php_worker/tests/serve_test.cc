@@ -54,8 +54,10 @@ TEST_CASE("$_SERVER and its kin tell the request") {
 TEST_CASE("$_ENV and getenv() have the request's variables, before the process's") {
   const ServedPool pool;
   const Response response = pool.run(
-      "echo json_encode([$_ENV['PATH'], $_ENV['REQUEST_METHOD'], getenv()['PATH'], getenv()['REQUEST_METHOD'],"
-      "filter_input(INPUT_ENV, 'PATH'), filter_input(INPUT_SERVER, 'REQUEST_METHOD'), isset($_SERVER['PATH'])]);",
+      "echo json_encode([$_ENV['PATH'], $_ENV['REQUEST_METHOD'], getenv()['PATH'], "
+      "getenv()['REQUEST_METHOD'],"
+      "filter_input(INPUT_ENV, 'PATH'), filter_input(INPUT_SERVER, 'REQUEST_METHOD'), "
+      "isset($_SERVER['PATH'])]);",
       {{"PATH", "/"}, {"PHP_VALUE", "variables_order=EGPCS"}});
   CHECK(response.body == R"(["\/","GET","\/","GET","\/","GET",true])");
 }

@@ -52,10 +52,11 @@ vm_selftest() {
   vagrant/vm/run --timeout 180 --log "$PWD/$log_directory/vm-kernel-selftest.log" -- vagrant/vm/selftest
 }
 
+fetch_applications() { demo/dokuwiki fetch && tests/integration/fetch; }
+
 # fetch_for_vm: what the tests download where there is a network, since the VM has none.
 fetch_for_vm() {
-  [[ -x demo/dokuwiki ]] || return 0
-  demo/dokuwiki fetch || { apt-get --quiet update && demo/dokuwiki fetch; }
+  fetch_applications || { apt-get --quiet update && fetch_applications; }
 }
 
 # vm_integration_tests [PYTEST ARGUMENT...]

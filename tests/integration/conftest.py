@@ -11,7 +11,7 @@ from harness import accounts as accounts_
 from harness import apache as apache_
 from harness import audit, machine
 from harness import paddock as paddock_
-from harness import process
+from harness import process, three_ways
 from harness.apache import Apache
 from harness.paddock import Paddock
 
@@ -237,3 +237,14 @@ def dashboard_host(accounts, nothing_left_by_the_module):
 def own_host(make_paddock, make_apache):
     """own_host(plan=…) → Host: an instance for one test, which may do to it what it likes."""
     return lambda **options: _host(make_paddock, make_apache, **options)
+
+
+@pytest.fixture(scope="module")
+def application(accounts, nothing_left_by_the_module):
+    """`with application(place, …) as compare`: a Comparison of what place(docroot) makes on mod_php, PHP-FPM, Paddock."""
+    @contextlib.contextmanager
+    def make(place, **options):
+        with _instances(accounts) as paddocks, _directory() as directory, \
+                three_ways.compared(paddocks, accounts, directory, place, **options) as compare:
+            yield compare
+    return make

@@ -1,60 +1,16 @@
 """A real application, clicked through as a person would: DokuWiki from Debian's package."""
 
-import html.parser
 import os
 import subprocess
-import urllib.parse
 
 import pytest
 
 from harness import machine
+from harness.forms import Forms, submit, upload
 
 pytestmark = pytest.mark.sanitizer
 
 PASSWORD = "correct horse battery staple"
-
-
-class Forms(html.parser.HTMLParser):
-    """The forms of a page: their attributes and the values that a browser would send."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.forms = []
-        self._textarea = None
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        if tag == "form":
-            self.forms.append((attributes, {}))
-        elif self.forms and attributes.get("name"):
-            fields = self.forms[-1][1]
-            if tag == "input" and attributes.get("type") not in ("submit", "checkbox", "file"):
-                fields[attributes["name"]] = attributes.get("value") or ""
-            elif tag == "textarea":
-                self._textarea = attributes["name"]
-                fields[self._textarea] = ""
-
-    def handle_endtag(self, tag):
-        if tag == "textarea":
-            self._textarea = None
-
-    def handle_data(self, data):
-        if self._textarea:
-            self.forms[-1][1][self._textarea] += data
-
-    def find(self, identifier):
-        for attributes, fields in self.forms:
-            if attributes.get("id") == identifier:
-                return attributes, fields
-        raise AssertionError(f"no form {identifier}: {[attributes for attributes, _ in self.forms]}")
-
-
-def submit(site, page, form, **values):
-    attributes, fields = Forms(page.text).find(form)
-    body = urllib.parse.urlencode({**fields, **values})
-    return site.browse("POST", attributes.get("action") or "/doku.php", body=body,
-                       headers={"Content-Type": "application/x-www-form-urlencoded"})
 
 
 @pytest.fixture
@@ -137,16 +93,9 @@ def test_log_in_edit_save_read_back(wiki):
 def test_upload_of_a_picture(wiki):
     log_in(wiki).ok()
     page = wiki.browse("GET", "/lib/exe/mediamanager.php?ns=&edid=wiki__text").ok()
-    _, fields = Forms(page.text).find("dw__upload")
-    picture = (wiki.tenant.docroot / "lib/tpl/dokuwiki/images/logo.png").read_bytes()
-    boundary = "----paddock"
-    body = b"".join(f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
-                    for name, value in {**fields, "mediaid": "logo.png"}.items())
-    body += (f'--{boundary}\r\nContent-Disposition: form-data; name="upload"; filename="logo.png"\r\n'
-             f"Content-Type: image/png\r\n\r\n").encode() + picture + f"\r\n--{boundary}--\r\n".encode()
-    wiki.browse("POST", "/lib/exe/mediamanager.php", body=body,
-                headers={"Content-Type": f"multipart/form-data; boundary={boundary}"}).ok()
-    assert wiki.browse("GET", "/lib/exe/fetch.php?media=logo.png").ok().body == picture
+    picture = wiki.tenant.docroot / "lib/tpl/dokuwiki/images/logo.png"
+    upload(wiki, page, "dw__upload", "upload", picture, "image/png", mediaid="logo.png").ok()
+    assert wiki.browse("GET", "/lib/exe/fetch.php?media=logo.png").ok().body == picture.read_bytes()
 
 
 def test_log_out(wiki):

@@ -8,27 +8,18 @@ import subprocess
 
 import pytest
 
-from harness import machine, process
+from harness import machine
+from harness.fpm import fpm
 from harness.phpt import Phpt
 
 TREE = machine.REPOSITORY / "build/php-tests/tree"
-FPM = "/usr/sbin/php-fpm8.2"
 # At least so many have to pass on PHP-FPM: else it is the runner that is wrong.
 LEAST = 900
 # Pass on PHP-FPM and not on Paddock, by intention.
 DIFFERENT = {}
 
 # A process a request: what PHP_ADMIN_VALUE sets stays in PHP-FPM's processes.
-_POOL = """\
-[global]
-error_log = {directory}/fpm.log
-daemonize = no
-[tests]
-user = {user}
-group = {group}
-listen = {directory}/fpm.sock
-pm = static
-pm.max_children = 2
+POOL = """\
 pm.max_requests = 1
 request_terminate_timeout = 20
 security.limit_extensions =
@@ -36,8 +27,8 @@ security.limit_extensions =
 
 
 class Servers:
-    def __init__(self, fpm, paddock, tenant, tree):
-        self.fpm, self.paddock, self.tenant, self.tree = fpm, paddock, tenant, tree
+    def __init__(self, theirs, ours, tenant, tree):
+        self.fpm, self.paddock, self.tenant, self.tree = theirs, ours, tenant, tree
 
     def write(self, path, text):
         path.write_bytes(text.encode("latin-1"))
@@ -72,24 +63,8 @@ def servers(make_paddock, directory):
     subprocess.run(["chown", "-R", f"{tenant.account.pw_uid}:{tenant.account.pw_gid}", str(tree)], check=True)
     paddock.start()
     directory.chmod(0o755)
-    group = subprocess.run(["id", "-gn", tenant.account.pw_name], capture_output=True, text=True, check=True).stdout
-    (directory / "fpm.conf").write_text(_POOL.format(directory=directory, user=tenant.account.pw_name,
-                                                     group=group.strip()))
-    fpm = subprocess.Popen([FPM, "-F", "-c", paddock_ini(), "-y", directory / "fpm.conf"], stdin=subprocess.DEVNULL,
-                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/", process_group=0,
-                           preexec_fn=process.end_with_parent, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-                                                                    "PHP_INI_SCAN_DIR": paddock_ini() + "/conf.d"})
-    try:
-        machine.wait_for((directory / "fpm.sock").exists, 20, "PHP-FPM listens")
-        yield Servers(directory / "fpm.sock", pathlib.Path(paddock.sockets()["alice"]), tenant, tree)
-    finally:
-        fpm.terminate()
-        fpm.wait(machine.patience(20))
-
-
-def paddock_ini():
-    """The php.ini that Paddock's zygote reads too."""
-    return "/etc/php/8.2/embed"
+    with fpm(directory, tenant.account, children=2, lines=POOL) as socket:
+        yield Servers(socket, pathlib.Path(paddock.sockets()["alice"]), tenant, tree)
 
 
 def test_php_tests(servers):
@@ -104,9 +79,9 @@ def test_php_tests(servers):
             results += part
     left_out = [result for result in results if result[2] is None]
     ran = [result for result in results if result[2] is not None]
-    passed = [name for name, fpm, _ in ran if fpm.passed]
-    worse = {name: ours.why for name, fpm, ours in ran if fpm.passed and not ours.passed}
-    better = [name for name, fpm, ours in ran if ours.passed and not fpm.passed]
+    passed = [name for name, theirs, _ in ran if theirs.passed]
+    worse = {name: ours.why for name, theirs, ours in ran if theirs.passed and not ours.passed}
+    better = [name for name, theirs, ours in ran if ours.passed and not theirs.passed]
     print(f"{len(ran)} ran, {len(left_out)} left out; passed on PHP-FPM: {len(passed)}, on Paddock: "
           f"{sum(ours.passed for _, _, ours in ran)}; only on Paddock: {len(better)}")
     assert len(passed) >= LEAST

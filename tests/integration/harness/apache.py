@@ -13,6 +13,8 @@ from .web import Site
 PROGRAM = "/usr/sbin/apache2"
 MODULE = machine.BIN / "mod_paddock.so"
 MODULES = "/usr/lib/apache2/modules"
+TYPES = "TypesConfig /dev/null\n" + "\n".join(f"AddType {kind} .{suffix}" for suffix, kind in {
+    "html": "text/html", "css": "text/css", "js": "text/javascript", "png": "image/png"}.items())
 _LOADED = ("authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite",
            "proxy", "proxy_fcgi")
 
@@ -27,10 +29,7 @@ CustomLog {directory}/apache-access.log short
 User {user}
 Group {group}
 {modules}
-TypesConfig /dev/null
-AddType text/html .html
-AddType text/css .css
-AddType text/javascript .js
+{types}
 StartServers {servers}
 ServerLimit {servers}
 MaxRequestWorkers {workers}
@@ -125,7 +124,7 @@ class Apache:
     def _write(self):
         modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in (f"mpm_{self.mpm}", *_LOADED))
         text = _MAIN.format(directory=self.directory, user=self.user, group=self.user, modules=modules,
-                            servers=self.servers, threads=self.threads, workers=self.servers * self.threads,
+                            types=TYPES, servers=self.servers, threads=self.threads, workers=self.servers * self.threads,
                             timeout=int(machine.patience(60)))
         if self.paddock:
             text += _MODULE.format(module=MODULE, config=self.paddock.config)

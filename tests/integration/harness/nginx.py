@@ -2,9 +2,8 @@
 
 import contextlib
 import pathlib
-import subprocess
 
-from . import machine, process
+from . import daemon, machine
 from .web import Site
 
 PROGRAM = "/usr/sbin/nginx"
@@ -42,7 +41,6 @@ _SERVER = """\
 class Nginx:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
-        self.process = None
         self._sites = []
 
     def add_site(self, docroot, lines):
@@ -51,28 +49,17 @@ class Nginx:
         self._sites.append((site, docroot, lines.replace("include fastcgi_params", "include /etc/nginx/fastcgi_params")))
         return site
 
-    def start(self):
+    @contextlib.contextmanager
+    def running(self):
         servers = "".join(_SERVER.format(port=site.port, docroot=docroot, lines=lines)
                           for site, docroot, lines in self._sites)
         config = self.directory / "nginx.conf"
         config.write_text(_MAIN.format(directory=self.directory, servers=servers))
-        self.process = subprocess.Popen(
-            [PROGRAM, "-p", str(self.directory), "-e", str(self.directory / "nginx-error.log"), "-c", str(config)],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/",
-            preexec_fn=process.end_with_parent, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-        machine.wait_for(self._answers, 20, "nginx answers")
-        return self
+        arguments = [PROGRAM, "-p", str(self.directory), "-e", str(self.directory / "nginx-error.log"), "-c", str(config)]
+        with daemon.running(arguments, self._answers, "nginx answers"):
+            yield self
 
     def _answers(self):
-        if self.process.poll() is not None:
-            raise AssertionError((self.directory / "nginx-error.log").read_text()[-4000:])
         with contextlib.suppress(OSError):
             return all(site.get("/is-not-there.html", seconds=5) for site, _, _ in self._sites)
         return None
-
-    def stop(self):
-        if self.process is None:
-            return
-        self.process.terminate()
-        self.process.wait(machine.patience(20))
-        self.process = None

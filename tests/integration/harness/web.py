@@ -16,6 +16,8 @@ class Response:
     headers: http.client.HTTPMessage
     body: bytes
     seconds: float
+    path: str = "/"  # that was asked for
+    before: list = dataclasses.field(default_factory=list)  # the redirects that browse() followed to get here
 
     @property
     def text(self):
@@ -50,7 +52,7 @@ class Site:
             connection.request(method, path, body=body, headers={"Connection": "close", **(headers or {})})
             answer = connection.getresponse()
             content = answer.read()
-            return Response(answer.status, answer.reason, answer.headers, content, time.monotonic() - start)
+            return Response(answer.status, answer.reason, answer.headers, content, time.monotonic() - start, path)
         finally:
             connection.close()
 
@@ -66,6 +68,7 @@ class Site:
 
     def browse(self, method, path, body=None, headers=None):
         """A request with the cookies so far; redirects are followed as browsers do, by GET."""
+        before = []
         for _ in range(10):
             sent = dict(headers or {})
             if self.cookies:
@@ -78,8 +81,10 @@ class Site:
                     else:
                         self.cookies[name] = morsel.coded_value
             if answer.status not in (301, 302, 303):
+                answer.before = before
                 return answer
-            location = answer.headers["Location"]
+            before.append(answer)
+            location = answer.headers["Location"].partition("#")[0]
             own = f"http://{self.host}:{self.port}"
             path = location[len(own):] if location.startswith(own) else location
             assert path.startswith("/"), f"redirected away from the site: {location}"
