@@ -28,8 +28,8 @@ VARYING = [
 # images/.htaccess has php_flag engine off, which the installer tries out: PHP-FPM does not know it.
 KNOWN = {"fpm": r'(?s)<div class="config-message"><p><strong>Warning:</strong> Your default directory for uploads '
                 r"<code>\S+</code> is vulnerable to arbitrary scripts execution.*?</div>\n"}
-# The languages that start with other letters than English, and what a site does not need or want.
-_LEFT_OUT = ("*/i18n/[!e]*", "languages/messages/Messages[!E]*", "extensions-core", "skins/[!V]*",
+# Thousands of files, three times: languages that start with other letters than English, and what is not needed.
+_LEFT_OUT = ("*/i18n/[!e]*", "languages/messages/Messages[!E]*", "extensions-core", "skins/[!V]*", "maintenance/[!it]*/*",
              "LocalSettings.php", "config", "extensions", "images")
 _HTACCESS = """\
 RewriteEngine On
