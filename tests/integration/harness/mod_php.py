@@ -29,7 +29,7 @@ MaxRequestWorkers {children}
 DocumentRoot {docroot}
 {ini}
 <Directory {docroot}>
-  AllowOverride All
+  AllowOverride All Nonfatal=Unknown
   Options FollowSymLinks
   Require all granted
   DirectoryIndex index.php index.html
