@@ -319,7 +319,7 @@ def test_php_fpm_as_shared_program(programs):
 def test_shared_program_that_is_not_there(programs):
     """A start that takes a while is waited for; requests that nobody takes have a clear end."""
     alice = programs(kind="fastcgi", command=["{site}/echo.fcgi", "{home}/echo.sock"], listen="{home}/echo.sock",
-                     plan={"deadline": f"{int(machine.patience(3))}s"})
+                     plan={"deadline": f"{int(machine.patience(8))}s"})
     assert alice.told("echo.fcgi")["served"] == 1
     alice.paddock.cli("stop", "alice")
     alice.write("echo.fcgi", "#!/bin/sh\nexit 6\n")
