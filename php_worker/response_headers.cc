@@ -35,12 +35,10 @@ unsigned number_of(std::string_view text) {
 }
 
 bool has_status_header(sapi_headers_struct &headers) {
-  zend_llist_position position;
-  for (auto *header = static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&headers.headers, &position));
-       header != nullptr;
-       header = static_cast<sapi_header_struct *>(zend_llist_get_next_ex(&headers.headers, &position)))
-    if (is_status_header(*header)) return true;
-  return false;
+  bool found = false;
+  for_each_header(headers,
+                  [&](const sapi_header_struct &header) { found = found || is_status_header(header); });
+  return found;
 }
 
 void write_status(Connection &connection, const sapi_headers_struct &headers) {
@@ -75,20 +73,17 @@ unsigned write_response_headers(Connection &connection, sapi_headers_struct &hea
   if (!status_is_there && headers.http_response_code != 200 && headers.http_response_code != 0)
     write_status(connection, headers);
   bool status_written = false;
-  zend_llist_position position;
-  for (auto *header = static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&headers.headers, &position));
-       header != nullptr;
-       header = static_cast<sapi_header_struct *>(zend_llist_get_next_ex(&headers.headers, &position))) {
-    if (header->header_len == 0) continue;
-    if (is_status_header(*header)) {
+  for_each_header(headers, [&](const sapi_header_struct &header) {
+    if (header.header_len == 0) return;
+    if (is_status_header(header)) {
       // Web servers take the first and choke on a second.
-      if (status_written) continue;
+      if (status_written) return;
       status_written = true;
-      status = number_of({header->header + 7, header->header_len - 7});
+      status = number_of({header.header + 7, header.header_len - 7});
     }
-    write(connection, {header->header, header->header_len});
+    write(connection, {header.header, header.header_len});
     write(connection, "\r\n");
-  }
+  });
   if (headers.send_default_content_type != 0) {
     sapi_header_struct type{};
     sapi_get_default_content_type_header(&type);

@@ -11,6 +11,7 @@
 #include "base/monotonic.h"
 #include "php_worker/access_log.h"
 #include "php_worker/request_figures.h"
+#include "php_worker/response_headers.h"
 #include "php_worker/sapi.h"
 #include "php_worker/sapi_request.h"
 #include "protocols/scoreboard/scoreboard.h"
@@ -89,34 +90,26 @@ PHP_FUNCTION(getallheaders) {
 // The value of the last one of that name; empty: none.
 std::string response_header(std::string_view name) {
   std::string found;
-  zend_llist_position position;
-  for (auto *header =
-           static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&SG(sapi_headers).headers, &position));
-       header != nullptr; header = static_cast<sapi_header_struct *>(
-                              zend_llist_get_next_ex(&SG(sapi_headers).headers, &position))) {
-    const std::string_view line(header->header, header->header_len);
+  for_each_header(SG(sapi_headers), [&](const sapi_header_struct &header) {
+    const std::string_view line(header.header, header.header_len);
     if (line.size() <= name.size() || line[name.size()] != ':' ||
         ::strncasecmp(line.data(), name.data(), name.size()) != 0)
-      continue;
+      return;
     found = line.substr(std::min(line.find_first_not_of(' ', name.size() + 1), line.size()));
-  }
+  });
   return found;
 }
 
 PHP_FUNCTION(apache_response_headers) {
   ZEND_PARSE_PARAMETERS_NONE();
   array_init(return_value);
-  zend_llist_position position;
-  for (auto *header =
-           static_cast<sapi_header_struct *>(zend_llist_get_first_ex(&SG(sapi_headers).headers, &position));
-       header != nullptr; header = static_cast<sapi_header_struct *>(
-                              zend_llist_get_next_ex(&SG(sapi_headers).headers, &position))) {
-    const std::string_view line(header->header, header->header_len);
+  for_each_header(SG(sapi_headers), [&](const sapi_header_struct &header) {
+    const std::string_view line(header.header, header.header_len);
     const auto colon = line.find(':');
-    if (colon == std::string_view::npos || colon == 0) continue;
+    if (colon == std::string_view::npos || colon == 0) return;
     const auto value = std::min(line.find_first_not_of(' ', colon + 1), line.size());
     add_assoc_stringl_ex(return_value, line.data(), colon, line.data() + value, line.size() - value);
-  }
+  });
 }
 
 void add_text(zval *array, const char *name, const char *text, std::size_t limit) {

@@ -18,9 +18,6 @@
 namespace paddock::php_worker::programs {
 namespace {
 
-constexpr const char *kLate = "the plan's deadline has passed";
-// A script that is told to end has so long, milliseconds; the keeper cuts a late connection soon after.
-constexpr int kPatience = 300;
 constexpr std::size_t kPiece = 64 * 1024;
 
 struct Pipes {
@@ -106,7 +103,7 @@ std::string converse(Pipes &pipes, RequestBody &body, ProgramOutput &output, con
     pollfd entries[2] = {{pipes.answer.get(), POLLIN, 0}, {writer.fd(), POLLOUT, 0}};
     ::poll(entries, 2, kInterruptLook);
     tell_if_slow();
-    if (is_late()) return kLate;
+    if (is_late()) return std::string(kLate);
   }
 }
 
@@ -116,7 +113,7 @@ void wait_for_end(Child &script) {
   pollfd entry{script.pidfd().get(), POLLIN, 0};
   while (::poll(&entry, 1, kInterruptLook) <= 0) {
     tell_if_slow();
-    if (is_late()) return end_program(script, kPatience);
+    if (is_late()) return end_program(script, kLatePatience);
   }
   [[maybe_unused]] const auto reaped = script.try_reap();
 }
@@ -151,19 +148,15 @@ unsigned CgiResponder::serve(Connection &connection, Params &params, void (*scri
   RequestBody body(connection);
   const std::string why = converse(*pipes, body, output, connection);
   if (why == kLate) {
-    end_program(*script, kPatience);
-    output.end(why, "504 Gateway Timeout", "The program of this site took too long.\n");
+    end_program(*script, kLatePatience);
+    output.end_after(why, false);
     return output.status();
   }
-  if (body.failed()) {
-    output.end(why, "400 Bad Request", "Bad request.\n");
-  } else {
-    output.end(connection.peer_gone() ? "" : why);
-  }
+  output.end_after(connection.peer_gone() && !body.failed() ? "" : why, body.failed());
   if (why.empty()) {
     wait_for_end(*script);
   } else {
-    end_program(*script, kPatience);
+    end_program(*script, kLatePatience);
   }
   return output.status();
 }

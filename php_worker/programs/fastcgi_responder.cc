@@ -24,10 +24,6 @@ namespace {
 using fastcgi::Exchange;
 using std::chrono::milliseconds;
 
-constexpr const char *kLate = "the plan's deadline has passed";
-// A program that is told to end for being late has so long; the keeper cuts the connection soon after.
-constexpr milliseconds kLatePatience{300};
-
 std::string request_head(const Params &params) {
   std::string pairs;
   for (const Params::Entry &entry : params.entries()) fastcgi::append_param(pairs, entry.name, entry.value);
@@ -130,13 +126,7 @@ unsigned FastcgiResponder::ask(FastcgiProgram *program, Connection &connection, 
   RequestBody body(connection);
   exchange.start(request_head(params), body);
   const std::string why = exchange_with(program, exchange, output, connection);
-  if (!why.empty() && body.failed()) {
-    output.end(why, "400 Bad Request", "Bad request.\n");
-  } else if (why == kLate) {
-    output.end(why, "504 Gateway Timeout", "The program of this site took too long.\n");
-  } else {
-    output.end(why);
-  }
+  output.end_after(why, !why.empty() && body.failed());
   return output.status();
 }
 
@@ -175,8 +165,8 @@ std::string FastcgiResponder::exchange_with(FastcgiProgram *program, Exchange &e
     if (is_late()) {
       // A shared one has other requests, and hears of it by the end of the connection.
       exchange.ask_to_abort();
-      if (program != nullptr) program->end(kLatePatience);
-      return kLate;
+      if (program != nullptr) program->end(milliseconds(kLatePatience));
+      return std::string(kLate);
     }
     // It ended without having accepted this connection, which waits in our socket: the next one takes it.
     // (One that ended with it in its hands has closed it, which next() finds.)

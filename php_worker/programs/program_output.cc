@@ -102,6 +102,12 @@ void ProgramOutput::flush() {
   connection_.flush();
 }
 
+void ProgramOutput::end_after(std::string_view why, bool body_failed) {
+  if (why == kLate) return end(why, "504 Gateway Timeout", "The program of this site took too long.\n");
+  if (body_failed) return end(why, "400 Bad Request", "Bad request.\n");
+  end(why);
+}
+
 void ProgramOutput::end(std::string_view why, std::string_view status, std::string_view text) {
   if (!header_passed_) {
     log_line(refused_ ? "the program's answer has no header" : "the program gave no answer", why);

@@ -10,6 +10,12 @@
 
 namespace paddock::php_worker::programs {
 
+// Why a request was broken off by the plan's deadline.
+inline constexpr std::string_view kLate = "the plan's deadline has passed";
+// A program that is told to end for being late has so long, milliseconds; the keeper cuts the connection soon
+// after (RequestWatch::kCutAfter).
+inline constexpr int kLatePatience = 300;
+
 class ProgramOutput {
  public:
   // A header block that is longer is refused; web servers take less.
@@ -21,8 +27,11 @@ class ProgramOutput {
   bool take(std::span<const char> piece);
   // Sends what is held back, since the program pauses.
   void flush();
-  // The program has said all; ends the answer. Where it did not get as far as the end of a header block, the
-  // answer is `status` and `text` (request_intake.h), and the log says why.
+  // The program has said all, or as much as it will, and `why` is what went wrong; empty: nothing. Ends the
+  // answer: where it did not get as far as the end of a header block with 504 if it is kLate, 400 if the
+  // request's body did not come, else 500, and the log says why.
+  void end_after(std::string_view why, bool body_failed);
+  // The same with `status` and `text` (request_intake.h).
   void end(
       std::string_view why, std::string_view status = "500 Internal Server Error",
       std::string_view text = "The program of this site ended without an answer; the site's log says why.\n");

@@ -1,14 +1,12 @@
 """nginx instead of Apache, with the lines that `paddock vhost --server nginx` prints."""
 
 import http.client
-import os
-import shutil
 
 import pytest
 
 from harness import machine
 from harness.nginx import Nginx
-from test_programs import PROGRAMS
+from test_programs import place_programs
 
 # Connections that nginx asks to keep: the worker closes them, and nothing is lost.
 KEPT = """\
@@ -28,9 +26,7 @@ def nginx(make_paddock):
     for name, options in (("cgi", {"kind": "cgi"}),
                           ("app", {"kind": "fastcgi", "command": [str(alice.docroot / "echo.fcgi")]})):
         paddock.add_tenant(f"alice-{name}", account=alice.account, make=False, home=str(alice.home), **options)
-    for source in PROGRAMS.iterdir():
-        shutil.copy(source, alice.docroot / source.name)
-        os.chown(alice.docroot / source.name, alice.account.pw_uid, alice.account.pw_gid)
+    place_programs(alice)
     paddock.start()
     paddock.directory.chmod(0o755)
     server = Nginx(paddock.directory)

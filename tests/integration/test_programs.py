@@ -19,6 +19,14 @@ MIB = 1 << 20
 LARGE = (2 if machine.IN_VM else 16) * MIB
 
 
+def place_programs(tenant):
+    """Into the tenant's site."""
+    for source in PROGRAMS.iterdir():
+        target = tenant.docroot / source.name
+        shutil.copy(source, target)
+        os.chown(target, tenant.account.pw_uid, tenant.account.pw_gid)
+
+
 class Programs:
     """A started Paddock with a tenant "alice" of the kind asked for, and her programs."""
 
@@ -74,10 +82,7 @@ def programs(make_paddock):
         tenant = paddock.add_tenant("alice")
         # Another account's home beside hers.
         paddock.add_tenant("bob")
-        for source in PROGRAMS.iterdir():
-            target = tenant.docroot / source.name
-            shutil.copy(source, target)
-            os.chown(target, tenant.account.pw_uid, tenant.account.pw_gid)
+        place_programs(tenant)
         if command:
             options["command"] = [word.format(site=tenant.docroot, home=tenant.home) for word in command]
         if "listen" in options:
