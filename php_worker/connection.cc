@@ -516,6 +516,11 @@ void Connection::finish(const fastcgi::Figures *figures) {
     give_rest_away();
 }
 
+void Connection::leave_answer() {
+  finished_ = true;
+  settled_ = true;
+}
+
 // What the peer has not taken, and what it still sends.
 void Connection::settle() {
   if (settled_) return;

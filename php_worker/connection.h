@@ -75,6 +75,8 @@ class Connection {
   // Waits for the next request, at most for `time` and not while `others` is readable. True: it has begun to
   // come, and read_request() reads it. False: the connection is closed. No request that has come is lost.
   bool await_next(std::chrono::milliseconds time, BorrowedFd others);
+  // The answer is another process's: nothing that is written from here on, or is buffered, is sent.
+  void leave_answer();
   // Reads what the peer still sends, and closes. Who closes with the peer's empty STDIN record unread makes
   // its write fail with EPIPE, and mod_proxy_fcgi then throws a complete answer away.
   void close();

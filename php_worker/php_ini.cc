@@ -2,6 +2,8 @@
 
 #include <sys/random.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdlib>
 #include <set>
 #include <string>
@@ -31,12 +33,32 @@ std::set<std::string, std::less<>> &locked_names() {
   return names;
 }
 
+constexpr std::string_view kDisableFunctions = "disable_functions";
+constexpr std::string_view kDisableClasses = "disable_classes";
+// PHP looks at these when it starts only: for one request they would do nothing, or undo a lock of memory that
+// opcache has not made.
+constexpr std::array kNotForOneRequest{kDisableFunctions, kDisableClasses,
+                                       std::string_view("opcache.protect_memory")};
+
+bool settable_for_request(std::string_view name) {
+  return !locked_names().contains(name) &&
+         std::find(kNotForOneRequest.begin(), kNotForOneRequest.end(), name) == kNotForOneRequest.end();
+}
+
+void disable_classes(std::string_view names) {
+  constexpr std::string_view kBetween = " ,";
+  while (!names.empty()) {
+    const std::size_t end = std::min(names.find_first_of(kBetween), names.size());
+    if (end > 0) zend_disable_class(names.data(), end);
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
+}
+
 // Sets an entry for the life of the process, as the php.ini would have: no request's end undoes it.
 bool set_for_good(const zygote_link::IniEntry &entry) {
-  if (entry.name == "disable_functions") {
-    zend_disable_functions(entry.value.c_str());
-    return true;
-  }
+  // Beside those of php.ini, which PHP has taken out as it started.
+  if (entry.name == kDisableFunctions) zend_disable_functions(entry.value.c_str());
+  if (entry.name == kDisableClasses) disable_classes(entry.value);
   auto *found = static_cast<zend_ini_entry *>(
       zend_hash_str_find_ptr(EG(ini_directives), entry.name.data(), entry.name.size()));
   if (found == nullptr) return false;
@@ -55,7 +77,7 @@ void set_from_web(zval *name, zval *value, zval *, int kind, void *as_admin) {
     return;
   const bool admin = *static_cast<bool *>(as_admin);
   const std::string_view key(Z_STRVAL_P(name), Z_STRLEN_P(name));
-  if (locked_names().contains(key) ||
+  if (!settable_for_request(key) ||
       zend_alter_ini_entry_chars(Z_STR_P(name), Z_STRVAL_P(value), Z_STRLEN_P(value),
                                  admin ? PHP_INI_SYSTEM : PHP_INI_PERDIR,
                                  admin ? PHP_INI_STAGE_ACTIVATE : PHP_INI_STAGE_HTACCESS) != SUCCESS)
@@ -88,7 +110,7 @@ std::vector<std::string> apply_plan(const std::vector<zygote_link::IniEntry> &in
 }
 
 bool set_for_request(std::string_view name, std::string_view value, bool admin, bool htaccess) {
-  if (locked_names().contains(name)) return false;
+  if (!settable_for_request(name)) return false;
   zend_string *key = zend_string_init(name.data(), name.size(), false);
   const auto result =
       zend_alter_ini_entry_chars(key, value.data(), value.size(), admin ? PHP_INI_SYSTEM : PHP_INI_PERDIR,

@@ -30,6 +30,7 @@ bool answer_page(Connection &connection, const Params &params) {
     return false;
   }
   const std::string head =
+      std::string(powered_by()) +
       "Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: no-cache, no-store, must-revalidate, "
       "max-age=0\r\nContent-type: " +
       page.type + (page.type.find(';') == std::string::npos ? ";charset=UTF-8" : "") + "\r\n\r\n";

@@ -1,6 +1,7 @@
 #include "php_worker/sapi.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -129,7 +130,19 @@ zend_stat_t *script_status() {
   return &request.script_status;
 }
 
+bool forked_by_script = false;
+
+// pcntl_fork() in a script: the child has a copy of everything, the answer and the place among the workers
+// included, which are the parent's.
+void forget_answer() {
+  if (request.connection == nullptr) return;
+  forked_by_script = true;
+  request.connection->leave_answer();
+}
+
 int end_of_request() {
+  // Not exit(3): what would be flushed is the parent's.
+  if (forked_by_script) ::_exit(EG(exit_status));
   if (request.connection != nullptr) finish_answer(*request.connection);
   return SUCCESS;
 }
@@ -324,6 +337,10 @@ std::string php_version() {
   return PHP_VERSION;
 }
 
+std::string_view powered_by() {
+  return PG(expose_php) ? SAPI_PHP_VERSION_HEADER "\r\n" : std::string_view();
+}
+
 void prepare_worker_php() {
   // Again: the sandbox has reset what start_php() set. A script that writes to a peer that has gone gets an
   // error.
@@ -333,6 +350,7 @@ void prepare_worker_php() {
   SIGG(reset) = 0;
 #endif
   reseed_random();
+  ::pthread_atfork(nullptr, nullptr, forget_answer);
 }
 
 unsigned serve_request(Connection &connection, Params &params, void (*script_found)(const char *path)) {

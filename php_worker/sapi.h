@@ -26,6 +26,8 @@ struct PhpOptions {
 // Starts the modules. Runs no script. Once a process, on its only thread.
 [[nodiscard]] Result<void> start_php(const PhpOptions &options);
 [[nodiscard]] std::string php_version();
+// The line of a header that says so, with its end; empty where expose_php is off.
+[[nodiscard]] std::string_view powered_by();
 
 // What differs from tenant to tenant, set in the keeper, before the first worker. Entries that PHP refuses
 // are reported by name in the result and the others hold.

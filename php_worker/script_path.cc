@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <climits>
+#include <optional>
 
 namespace paddock::php_worker {
 namespace {
@@ -28,15 +30,40 @@ void keep_original(Params &params, std::string_view name, std::string_view origi
   params.set(name, value);
 }
 
+// %XX of a URL's path (RFC 3986, 2.1); what is no such code stays.
+std::string percent_decoded(std::string_view text) {
+  std::string decoded;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned char byte = 0;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(&text[i + 1], &text[i + 1] + 2, byte, 16).ptr == &text[i + 1] + 2) {
+      decoded += static_cast<char>(byte);
+      i += 2;
+    } else {
+      decoded += text[i];
+    }
+  }
+  return decoded;
+}
+
+// `text` without `end`, if something is left of it.
+std::optional<std::string> without(std::string_view text, std::string_view end) {
+  if (end.empty() || text.size() <= end.size() || !text.ends_with(end)) return {};
+  return std::string(text.substr(0, text.size() - end.size()));
+}
+
 // SCRIPT_FILENAME was `script` followed by `path_info`: tells the other variables.
 void split_path_info(Params &params, const std::string &script, const std::string &path_info) {
   keep_original(params, "SCRIPT_FILENAME", "ORIG_SCRIPT_FILENAME", script);
   if (path_info.empty()) return;
+  const std::string_view sent = params.get("SCRIPT_NAME");
+  // Behind a balancer Apache gives the whole path as PATH_INFO, and an empty SCRIPT_NAME. With ProxyPass
+  // SCRIPT_NAME has the path behind the script too, decoded, and SCRIPT_FILENAME has it as it was sent.
+  std::optional<std::string> script_name =
+      without(sent.empty() ? params.get("PATH_INFO") : sent, path_info);
+  if (!script_name) script_name = without(sent, percent_decoded(path_info));
+  if (script_name) keep_original(params, "SCRIPT_NAME", "ORIG_SCRIPT_NAME", *script_name);
   keep_original(params, "PATH_INFO", "ORIG_PATH_INFO", path_info);
-  const std::string script_name(params.get("SCRIPT_NAME"));
-  if (script_name.size() > path_info.size() && script_name.ends_with(path_info))
-    keep_original(params, "SCRIPT_NAME", "ORIG_SCRIPT_NAME",
-                  script_name.substr(0, script_name.size() - path_info.size()));
   if (const char *root = params.find("DOCUMENT_ROOT"); root != nullptr)
     keep_original(params, "PATH_TRANSLATED", "ORIG_PATH_TRANSLATED", root + path_info);
 }

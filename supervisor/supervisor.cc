@@ -443,11 +443,10 @@ Result<control::Reloaded> Supervisor::reload() {
 
 Supervisor::Tenants::iterator Supervisor::remove_tenant(Tenants::iterator position) {
   auto &tenant = position->second;
-  gateway_->remove(tenant->number());
   by_number_.erase(tenant->number());
   ::unlink(tenant->socket_path().c_str());
   manager_.forget(tenant->settings().name);
-  tenant->retire();
+  tenant->leave();
   leaving_.push_back(std::move(tenant));
   return tenants_.erase(position);
 }

@@ -92,7 +92,7 @@ Result<void> Tenant::apply_limits() {
 }
 
 bool Tenant::refuses() const {
-  return block_in_force() != nullptr || frozen() || !settings_->problem.empty();
+  return removed_ || block_in_force() != nullptr || frozen() || !settings_->problem.empty();
 }
 
 Mode Tenant::gateway_mode() const {
@@ -104,7 +104,10 @@ gateway_link::Refusal Tenant::refusal() const {
   gateway_link::Refusal refusal;
   refusal.page = services_.runtime.refusal_page;
   refusal.tell_reason = services_.runtime.reason_header;
-  if (const Block *block = block_in_force()) {
+  if (removed_) {
+    refusal.reason = "removed";
+    refusal.retry_after_s = 300;
+  } else if (const Block *block = block_in_force()) {
     refusal.reason = "blocked";
     if (block->until) refusal.retry_after_s = seconds_until(*block->until);
   } else if (frozen()) {
@@ -254,7 +257,7 @@ void Tenant::run_ended(const RunEnd &end) {
 }
 
 void Tenant::replace_broken_socket() {
-  if (still_listens(listener_)) return;
+  if (removed_ || still_listens(listener_)) return;
   auto fresh = listen_at(socket_path_, config_->apache_gid);
   if (!fresh) return log::error(settings_->name + ": its socket was shut down: " + fresh.error().message());
   log::warning(settings_->name + ": its sandbox had shut its socket down; another is in its place");
@@ -485,6 +488,14 @@ void Tenant::retire() {
   } else {
     stop();
   }
+}
+
+void Tenant::leave() {
+  removed_ = true;
+  retire();
+  // Its mode and reason stay what they are from here on, so that nothing more is said of it.
+  update_gateway();
+  services_.gateway.remove(number_);
 }
 
 }  // namespace paddock::supervisor

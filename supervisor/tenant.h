@@ -86,8 +86,10 @@ class Tenant {
   // A sandbox of a dead run is still finishing requests: no other is started until left_over_gone().
   void hold_for_left_over() { left_over_ = true; }
   void left_over_gone();
-  // For the end of the program, or of the tenant: drains, starts nothing any more.
+  // For the end of the program: drains, starts nothing any more.
   void retire();
+  // The config has it no longer: as retire(), and the gateway refuses what waits and forgets it.
+  void leave();
 
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] const policies::Tenant &settings() const { return *settings_; }
@@ -156,6 +158,7 @@ class Tenant {
   State state_ = State::kIdle;
   bool left_over_ = false;
   bool retired_ = false;
+  bool removed_ = false;
   bool long_back_off_ = false;
   std::shared_ptr<Run> run_;
   BackOff back_off_;

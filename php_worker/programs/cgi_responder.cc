@@ -19,6 +19,8 @@ namespace paddock::php_worker::programs {
 namespace {
 
 constexpr std::size_t kPiece = 64 * 1024;
+// Before it is looked whether the script is late: one that never pauses has a deadline too.
+constexpr int kReadsPerTurn = 16;
 
 struct Pipes {
   UniqueFd body;         // ours: written
@@ -76,13 +78,14 @@ enum class Read : std::uint8_t { kMore, kEnd, kUnwanted };
 
 Read read_answer(const UniqueFd &pipe, ProgramOutput &output) {
   std::array<char, 16 * 1024> bytes;
-  for (;;) {
+  for (int reads = 0; reads < kReadsPerTurn; ++reads) {
     const ssize_t got = ::read(pipe.get(), bytes.data(), bytes.size());
     if (got > 0 && !output.take({bytes.data(), static_cast<std::size_t>(got)})) return Read::kUnwanted;
     if (got > 0) continue;
     if (got < 0 && errno == EINTR) continue;
     return got < 0 && errno == EAGAIN ? Read::kMore : Read::kEnd;
   }
+  return Read::kMore;
 }
 
 // Until the script has closed its standard output. What went wrong; empty: nothing.

@@ -137,6 +137,13 @@ std::string FastcgiResponder::exchange_with(FastcgiProgram *program, Exchange &e
   bool wanted = true;
   const auto unwanted = [&] { return std::string(connection.peer_gone() ? "" : "it is none"); };
   for (;;) {
+    // On every turn: one that never pauses has a deadline too.
+    if (is_late()) {
+      // A shared one has other requests, and hears of it by the end of the connection.
+      exchange.ask_to_abort();
+      if (program != nullptr) program->end(milliseconds(kLatePatience));
+      return std::string(kLate);
+    }
     switch (exchange.next()) {
       case Exchange::Event::kOutput:
         if (!wanted || output.take(exchange.data())) continue;
@@ -162,12 +169,6 @@ std::string FastcgiResponder::exchange_with(FastcgiProgram *program, Exchange &e
                          {program == nullptr ? -1 : program->pidfd().get(), POLLIN, 0}};
     const int ready = ::poll(entries, 2, kInterruptLook);
     tell_if_slow();
-    if (is_late()) {
-      // A shared one has other requests, and hears of it by the end of the connection.
-      exchange.ask_to_abort();
-      if (program != nullptr) program->end(milliseconds(kLatePatience));
-      return std::string(kLate);
-    }
     // It ended without having accepted this connection, which waits in our socket: the next one takes it.
     // (One that ended with it in its hands has closed it, which next() finds.)
     if (ready > 0 && entries[0].revents == 0 && entries[1].revents != 0) {

@@ -91,6 +91,31 @@ TEST_CASE("scripts are found and PATH_INFO is split off") {
     CHECK(params.get("ORIG_SCRIPT_NAME") == "/in.fo/a.php/x/y");
     CHECK(params.get("PATH_TRANSLATED") == root + "/x/y");
   }
+  SECTION("behind ProxyPass, with an encoded path behind the file") {
+    const auto [encoded, decoded] = GENERATE(table<std::string, std::string>(
+        {{"/1%202", "/1 2"}, {"/1%20+2", "/1 +2"}, {"/%c3%A4%zz%4", "/\xc3\xa4%zz%4"}}));
+    Params params = params_of({{"SCRIPT_FILENAME", "proxy:fcgi://alice" + script + encoded},
+                               {"SCRIPT_NAME", "/in.fo/a.php" + decoded}});
+    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php");
+    CHECK(params.get("ORIG_SCRIPT_NAME") == "/in.fo/a.php" + decoded);
+    CHECK(params.get("PATH_INFO") == encoded);
+  }
+  SECTION("a SCRIPT_NAME that ends otherwise stays") {
+    Params params = params_of(
+        {{"SCRIPT_FILENAME", "proxy:fcgi://alice" + script + "/x"}, {"SCRIPT_NAME", "/in.fo/a.php/y"}});
+    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php/y");
+    CHECK(params.find("ORIG_SCRIPT_NAME") == nullptr);
+  }
+  SECTION("behind a balancer, which gives no SCRIPT_NAME") {
+    Params params = params_of(
+        {{"SCRIPT_FILENAME", script + "/x"}, {"SCRIPT_NAME", ""}, {"PATH_INFO", "/in.fo/a.php/x"}});
+    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php");
+    CHECK(params.get("PATH_INFO") == "/x");
+    CHECK(params.get("ORIG_PATH_INFO") == "/in.fo/a.php/x");
+  }
   SECTION("a slash behind the file") {
     Params params = params_of({{"SCRIPT_FILENAME", script + "/"}});
     CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);

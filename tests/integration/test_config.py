@@ -1,5 +1,6 @@
 """What paddockd makes of its config: mistakes are named, a broken tenant stays alone, a reload takes effect."""
 
+import concurrent.futures
 import json
 import signal
 import socket
@@ -96,6 +97,39 @@ def test_reload_adds_and_removes_tenants(own_host, accounts):
     assert host.alice.get("/hello.php").ok()
     host.paddock._settled_files.clear()
     assert bob.home.exists()
+
+
+def test_a_running_tenant_is_removed(make_paddock):
+    """What runs is finished, what waits is refused, and nobody else notices."""
+    paddock = make_paddock(plan={"workers": 1})
+    alice, bob = paddock.add_tenant("alice"), paddock.add_tenant("bob")
+    paddock.start()
+    sockets, gateway = paddock.sockets(), paddock.gateway()
+
+    def run(tenant, code):
+        return fastcgi.fetch(sockets[tenant.name], tenant.docroot / "run.php", seconds=30, method="POST", body=code)
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        running = pool.submit(run, bob, b"sleep(3); return 'finished';")
+        machine.wait_for(lambda: paddock.tenant_status("bob")["busy"] == 1, 20, "bob's only worker is busy")
+        waiting = pool.submit(run, bob, b"return 'never';")
+        machine.wait_for(lambda: paddock.tenant_status("bob")["queue"] == 1, 5, "another request waits")
+        del paddock.tenants["bob"]
+        reload(paddock)
+        refused = waiting.result()
+        assert b"Status: 503" in refused.stdout and b"X-Paddock-Reason: removed" in refused.stdout
+        assert json.loads(running.result().body) == "finished"
+    assert json.loads(run(alice, b"return 1;").body) == 1
+    machine.wait_for(lambda: not paddock.sandbox("bob"), 15, "bob's sandbox is gone")
+    assert paddock.gateway() == gateway
+    assert "paddock-gateway" not in paddock.log()
+    # And back, under the same name.
+    paddock.tenants["bob"] = bob
+    reload(paddock)
+    machine.wait_for(lambda: "bob" in paddock.sockets(), 10, "bob is back")
+    sockets = paddock.sockets()
+    assert json.loads(run(bob, b"return 2;").body) == 2
+    assert paddock.gateway() == gateway
 
 
 def test_a_reload_of_a_broken_config_changes_nothing(own_host):

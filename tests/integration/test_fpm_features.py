@@ -1,5 +1,6 @@
 """What PHP-FPM gives scripts and administrators beside running PHP: access log, status, emergency restart, environment."""
 
+import json
 import re
 
 import pytest
@@ -104,6 +105,57 @@ def test_emergency_restart(own_host):
     machine.wait_for(lambda: host.paddock.keeper("alice") != keeper, 10, "another sandbox, or none")
     assert host.alice.run("return 1;", seconds=60) == 1
     assert "3 workers have crashed in a short time: the sandbox is replaced" in host.paddock.tenant_log("alice")
+
+
+def test_pages_name_php_as_answers_do(own_host):
+    host = own_host(plan={"status_path": "/status", "ping_path": "/ping"})
+    expected = host.alice.get("/hello.php").ok().headers["X-Powered-By"]
+    assert expected.startswith("PHP/")
+    socket = host.paddock.sockets()["alice"]
+    for page in ("/status", "/ping"):
+        assert f"X-Powered-By: {expected}\r\n".encode() in fastcgi.fetch(socket, page).stdout
+    host.paddock.plans["default"] |= {"php_admin_value": {"expose_php": "off"}}
+    host.paddock.write_config()
+    host.paddock.cli("reload")
+    machine.wait_for(lambda: b"X-Powered-By" not in fastcgi.fetch(socket, "/ping").stdout, 20, "expose_php is off")
+
+
+def test_functions_and_classes_are_disabled(own_host):
+    host = own_host(plan={"php_admin_value": {"disable_functions": "exec, passthru", "disable_classes": "ArrayObject,SplHeap"}})
+    told = host.alice.run("return [function_exists('exec'), function_exists('passthru'), function_exists('shell_exec'),"
+                          "@method_exists(new ArrayObject, 'count'), method_exists(new ArrayIterator, 'count'),"
+                          "ini_get('disable_functions'), ini_get('disable_classes')];")
+    assert told == [False, False, True, False, True, "exec, passthru", "ArrayObject,SplHeap"]
+
+
+def test_what_cannot_hold_for_one_request_is_refused(own_host):
+    host = own_host(plan={"ini_from_web": "admin", "workers": 1,
+                          "grant": [{"name": "ini-from-web", "reason": "what this test is about"}]})
+    socket, script = host.paddock.sockets()["alice"], host.paddock.tenants["alice"].docroot / "run.php"
+    for name, value in (("disable_functions", "exec"), ("disable_classes", "ArrayObject"), ("opcache.protect_memory", "1")):
+        code = f"return [ini_get('{name}'), ini_get('precision')];".encode()
+        answer = fastcgi.fetch(socket, script, method="POST", body=code, PHP_ADMIN_VALUE=f"{name}={value}\nprecision=5\n")
+        assert json.loads(answer.body) == ["0" if "." in name else "", "5"]
+        machine.wait_for(lambda: f"the web server may not set this ini entry: {name}" in host.paddock.tenant_log("alice"), 5,
+                         "the log says so")
+    for _ in range(3):
+        assert host.alice.run("return 1;") == 1
+
+
+def test_a_fork_in_a_script_is_not_a_second_worker(own_host):
+    """The child ends with its script; the answer, and the place among the workers, are the parent's."""
+    host = own_host(plan={"workers": 1})
+    code = ("echo 'before '; $child = pcntl_fork(); if ($child === 0) { echo 'of the child'; header('X-Child: 1');"
+            "fastcgi_finish_request(); exit(7); } pcntl_waitpid($child, $how); echo 'after';"
+            "return [pcntl_wifexited($how), pcntl_wexitstatus($how)];")
+    answer = host.alice.post("/run.php", code.encode()).ok()
+    assert answer.text == "before after[true,7]" and "X-Child" not in answer.headers
+    # One that outlives its parent's request.
+    answer = host.alice.post("/run.php", b"if (pcntl_fork() === 0) { usleep(300000); echo 'x'; } return 1;").ok()
+    assert answer.text == "1"
+    for number in range(20):
+        assert host.alice.run(f"return {number};") == number
+    machine.wait_for(lambda: len(host.paddock.workers("alice")) == 1, 5, "one worker, as before")
 
 
 def test_environment_of_the_supervisor(make_paddock, make_apache):

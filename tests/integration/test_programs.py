@@ -164,6 +164,24 @@ def test_late_program(programs, kind, name):
     assert "killed" not in alice.log()
 
 
+@pytest.mark.parametrize("kind, name", [("cgi", "echo.cgi"), ("fastcgi", "echo.fcgi")])
+def test_late_program_that_never_pauses(programs, kind, name):
+    deadline = int(machine.patience(1.5))
+    alice = programs(kind=kind, plan={"deadline": f"{deadline}s", "workers": 1})
+    begin = time.monotonic()
+    with fastcgi.Connection(alice.socket, 30) as connection:
+        connection.send(fastcgi.whole_request(alice.directory / name, query="endless"))
+        end = b""
+        while piece := connection.socket.recv(1 << 20):
+            end = (end + piece)[-16:]
+    assert deadline <= time.monotonic() - begin < deadline + machine.patience(2)
+    assert end[:2] == bytes((fastcgi.VERSION, fastcgi.END_REQUEST))
+    machine.wait_for(lambda: "the plan's deadline has passed" in alice.log(), 5, "the log says why")
+    machine.wait_for(lambda: not alice.processes(name), 5, "the late program is gone")
+    alice.told(name)  # by the same worker
+    assert "killed" not in alice.log()
+
+
 def test_cgi_without_reader(programs):
     alice = programs(kind="cgi", plan={"workers": 1})
     with fastcgi.Connection(alice.socket) as connection:

@@ -62,6 +62,10 @@ def answer(connection, params, body):
     if query == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(600)
+    if query == "endless":
+        send(connection, STDOUT, b"Content-Type: text/plain\r\n\r\n")
+        while True:
+            send(connection, STDOUT, b"x" * 65528)
     if query == "complains":
         send(connection, STDERR, b"a line for the log\n")
     if query == "mirror":
