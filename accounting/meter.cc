@@ -52,7 +52,10 @@ Meter::Meter(const Mark &mark) {
 void Meter::read(Source source, std::uint64_t run, const Counters &figures) {
   assert(is_read(source));
   Mark &mark = marks_[static_cast<std::size_t>(source)];
-  if (mark.run != run) mark = {run, {}};
+  if (mark.run != run) {
+    mark = {run, {}};
+    if (source == Source::kKernel) run_peaks_ = {};
+  }
   Usage more;
   for (const CounterField &field : counter_fields()) {
     if (field.source != source) continue;
@@ -117,7 +120,6 @@ void Meter::observe(const Gauges &gauges, std::chrono::milliseconds elapsed) {
 
 void Meter::ended() {
   gauges_ = {};
-  run_peaks_ = {};
 }
 
 void Meter::count(std::uint64_t Counters::*counter, std::uint64_t times) {

@@ -70,7 +70,7 @@ class Meter {
   std::array<Mark, kSources> marks_;
   Usage increment_;
   Gauges gauges_;
-  Peaks run_peaks_;  // the kernel's own, as last seen
+  Peaks run_peaks_;  // the kernel's own, as last seen, of the run of Source::kKernel
   std::array<std::uint64_t, 7> remainders_{};
 };
 

@@ -159,6 +159,10 @@ TEST_CASE("gauges become averages and peaks") {
 
   meter.ended();
   CHECK(meter.gauges() == Gauges{});
+  // The next sandbox is in the same cgroup, whose peak is an old one; that after it in another.
+  meter.observe(gauges, 1s);
+  CHECK(meter.take().peaks == Peaks{1536, 3});
+  meter.read_kernel(run_identity("boot", 18), {});
   meter.observe(gauges, 1s);
   CHECK(meter.take().peaks == Peaks{1 << 20, 40});
 }

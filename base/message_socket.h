@@ -26,8 +26,9 @@ struct Packet {
 
 class MessageSocket {
  public:
-  // What one message may carry; more is an error of the receiver (MSG_CTRUNC).
-  static constexpr std::size_t kMaxFds = 16;
+  // What one message may carry; more is an error of the receiver (MSG_CTRUNC). The kernel's own limit is 253
+  // (SCM_MAX_FD, unix(7)).
+  static constexpr std::size_t kMaxFds = 200;
 
   MessageSocket() = default;
   explicit MessageSocket(UniqueFd fd) : fd_(std::move(fd)) {}

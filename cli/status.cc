@@ -108,6 +108,8 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
     if (tenant.memory_peak_bytes) memory += ", at most " + size_text(*tenant.memory_peak_bytes) + " so far";
     rows.push_back({"memory:", memory});
   }
+  if (tenant.kept_opcache_bytes > 0)
+    rows.push_back({"opcache:", size_text(tenant.kept_opcache_bytes) + " kept for the next start"});
   if (tenant.oom_kills && *tenant.oom_kills > 0)
     rows.push_back({"killed:", std::to_string(*tenant.oom_kills) + " times for want of memory"});
   if (tenant.cpu_us) rows.push_back({"cpu:", cpu_time(*tenant.cpu_us)});

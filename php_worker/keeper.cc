@@ -103,7 +103,7 @@ class Keeper {
       pool_.kill_all();
       return 1;
     }
-    return 0;
+    return broken_off_ && options_.cloned_ns != 0 ? keeper_link::kBrokenOff : 0;
   }
 
   void refused_ini(const std::string &name) { relay_.note("PHP refuses the plan's ini entry " + name); }
@@ -298,6 +298,7 @@ class Keeper {
 
   void worker_ended(const WorkerPool::Ended &ended) {
     relay_.worker_ended(ended.pid);
+    broken_off_ = broken_off_ || ended.status.signaled || !ended.expected;
     if (ended.in_request) watch_.end_orphaned_connections();
     if (draining_) return;
     Clock::duration delay{};
@@ -458,6 +459,7 @@ class Keeper {
 
   std::optional<EventLoop::TimerId> handed_timer_;
   bool draining_ = false;
+  bool broken_off_ = false;       // a worker may have been writing to what all of them share
   bool out_of_patience_ = false;  // draining, and those who had time to end were killed
   bool watching_listen_ = false;
   bool waking_ = false;

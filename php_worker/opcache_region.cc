@@ -116,11 +116,23 @@ Result<OpcacheRegion> OpcacheRegion::learn(const std::vector<Mapping> &before,
   return learned;
 }
 
-Result<void> OpcacheRegion::replace(const Region &region) {
-  const UniqueFd file(::memfd_create("paddock-opcache", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+std::vector<std::uint64_t> OpcacheRegion::sizes() const {
+  std::vector<std::uint64_t> sizes;
+  for (const Region &region : regions_) sizes.push_back(region.size);
+  return sizes;
+}
+
+Result<UniqueFd> OpcacheRegion::make_file(const Region &region) {
+  UniqueFd file(::memfd_create("paddock-opcache", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!file.valid()) return errno_error("memfd_create for opcache");
   if (::ftruncate(file.get(), static_cast<off_t>(region.size)) != 0)
     return errno_error("size opcache's memory");
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+    return errno_error("seal opcache's memory");
+  return file;
+}
+
+Result<void> OpcacheRegion::fill(const Region &region, BorrowedFd file) {
   // Written, not copied through a mapping: the kernel makes the pages without a fault for each.
   for (const Region::Run &run : region.resident) {
     std::size_t done = 0;
@@ -131,8 +143,10 @@ Result<void> OpcacheRegion::replace(const Region &region) {
       done += static_cast<std::size_t>(written);
     }
   }
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return errno_error("seal opcache's memory");
+  return {};
+}
+
+Result<void> OpcacheRegion::map(const Region &region, BorrowedFd file) {
   for (const Mapping &mapping : region.mappings) {
     if (::mmap(address(mapping.start), mapping.size, mapping.protection, MAP_SHARED | MAP_FIXED, file.get(),
                static_cast<off_t>(mapping.offset)) == MAP_FAILED)
@@ -148,8 +162,19 @@ Result<void> OpcacheRegion::replace_lock(int fd) {
   return {};
 }
 
-Result<void> OpcacheRegion::make_private() const {
-  for (const Region &region : regions_) PADDOCK_CHECK(replace(region));
+Result<void> OpcacheRegion::make_private(const std::vector<UniqueFd> &files, bool filled) const {
+  if (!files.empty() && files.size() != regions_.size())
+    return errno_error("map opcache's memory from " + std::to_string(files.size()) + " files", EINVAL);
+  for (std::size_t i = 0; i < regions_.size(); ++i) {
+    const Region &region = regions_[i];
+    UniqueFd own;
+    if (files.empty()) {
+      PADDOCK_TRY(own, make_file(region));
+    }
+    const BorrowedFd file = files.empty() ? own.borrow() : files[i].borrow();
+    if (!filled) PADDOCK_CHECK(fill(region, file));
+    PADDOCK_CHECK(map(region, file));
+  }
   for (const int fd : locks_) PADDOCK_CHECK(replace_lock(fd));
   return {};
 }

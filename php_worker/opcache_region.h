@@ -6,6 +6,9 @@
 // address and number, before it starts a worker: workers of one tenant share it, tenants do not. (Scripts are
 // then only ever cached for one uid and one root: opcache.validate_permission and validate_root have nothing
 // to add.)
+//
+// A file outlives the sandbox where the supervisor holds it: another keeper of the same zygote, whose PHP has
+// the same things at the same addresses, maps it again, and all that was compiled is there.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace paddock::php_worker {
 
@@ -33,7 +37,12 @@ class OpcacheRegion {
                                                    const std::vector<int> &php_fds);
 
   // In the keeper: about a millisecond a few MiB. Needs no privilege.
-  [[nodiscard]] Result<void> make_private() const;
+  // files: empty, for files of its own; else one for each of sizes(), and as large. filled: such a keeper has
+  // been there before, and nothing is copied.
+  [[nodiscard]] Result<void> make_private(const std::vector<UniqueFd> &files = {}, bool filled = false) const;
+
+  // In bytes; one for each region.
+  [[nodiscard]] std::vector<std::uint64_t> sizes() const;
 
   [[nodiscard]] bool present() const { return !regions_.empty(); }
 
@@ -50,7 +59,9 @@ class OpcacheRegion {
     };
     std::vector<Run> resident;
   };
-  static Result<void> replace(const Region &region);
+  static Result<UniqueFd> make_file(const Region &region);
+  static Result<void> fill(const Region &region, BorrowedFd file);
+  static Result<void> map(const Region &region, BorrowedFd file);
   static Result<void> replace_lock(int fd);
 
   std::vector<Region> regions_;

@@ -35,8 +35,8 @@ std::set<std::string, std::less<>> &locked_names() {
 
 constexpr std::string_view kDisableFunctions = "disable_functions";
 constexpr std::string_view kDisableClasses = "disable_classes";
-// PHP looks at these when it starts only: for one request they would do nothing, or undo a lock of memory that
-// opcache has not made.
+// PHP looks at these when it starts only: for one request they would do nothing, or undo a lock of memory
+// that opcache has not made.
 constexpr std::array kNotForOneRequest{kDisableFunctions, kDisableClasses,
                                        std::string_view("opcache.protect_memory")};
 

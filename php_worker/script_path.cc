@@ -59,8 +59,7 @@ void split_path_info(Params &params, const std::string &script, const std::strin
   const std::string_view sent = params.get("SCRIPT_NAME");
   // Behind a balancer Apache gives the whole path as PATH_INFO, and an empty SCRIPT_NAME. With ProxyPass
   // SCRIPT_NAME has the path behind the script too, decoded, and SCRIPT_FILENAME has it as it was sent.
-  std::optional<std::string> script_name =
-      without(sent.empty() ? params.get("PATH_INFO") : sent, path_info);
+  std::optional<std::string> script_name = without(sent.empty() ? params.get("PATH_INFO") : sent, path_info);
   if (!script_name) script_name = without(sent, percent_decoded(path_info));
   if (script_name) keep_original(params, "SCRIPT_NAME", "ORIG_SCRIPT_NAME", *script_name);
   keep_original(params, "PATH_INFO", "ORIG_PATH_INFO", path_info);

@@ -89,7 +89,13 @@ int keeper_entry(void *argument) {
   options.program = spawn.program;
   set_environment(spawn);
   if (::chdir(spawn.home.c_str()) != 0 && ::chdir("/") != 0) return 1;
-  if (const auto replaced = start.opcache->make_private(); !replaced) {
+  std::vector<UniqueFd> opcache;
+  for (std::size_t i = 0; i < spawn.opcache_files; ++i)
+    opcache.emplace_back((*start.fds)[zygote_link::kFixedFds + i].get());
+  const auto replaced = start.opcache->make_private(opcache, spawn.opcache_filled);
+  // Here already: no worker holds them.
+  opcache.clear();
+  if (!replaced) {
     const Error &error = replaced.error();
     [[maybe_unused]] const auto told = options.link.send(keeper_link::Failed{error.attempt, error.code});
     return 1;
@@ -134,7 +140,7 @@ class Zygote {
       return {};
     }
     const std::size_t networks = spawn->network == zygote_link::Network::kNat ? 1 : 0;
-    if (packet.fds.size() != zygote_link::kFixedFds + spawn->binds.size() + networks)
+    if (packet.fds.size() != zygote_link::kFixedFds + spawn->opcache_files + spawn->binds.size() + networks)
       return failed(*spawn,
                     Error{"take the descriptors of Spawn: " + std::to_string(packet.fds.size()) + " came"});
     const auto filter = seccomp_filter(spawn->seccomp);
@@ -165,8 +171,8 @@ class Zygote {
     spec.home_tree = fds[zygote_link::kHomeTree];
     for (std::size_t i = 0; i < spawn.binds.size(); ++i) {
       const zygote_link::Bind &bind = spawn.binds[i];
-      spec.binds.push_back(
-          {fds[zygote_link::kFixedFds + i], bind.target.empty() ? bind.source : bind.target, bind.optional});
+      spec.binds.push_back({fds[zygote_link::kFixedFds + spawn.opcache_files + i],
+                            bind.target.empty() ? bind.source : bind.target, bind.optional});
     }
     spec.cgroup = fds[zygote_link::kCgroup];
     spec.tmp_bytes = spawn.tmp_bytes;
@@ -188,6 +194,8 @@ class Zygote {
          {zygote_link::kListen, zygote_link::kKeeperLink, zygote_link::kTenantLog, zygote_link::kScoreboard,
           zygote_link::kPage, zygote_link::kHandoff, zygote_link::kAccessLog})
       spec.keep_fds.push_back(fds[kept].get());
+    for (std::size_t i = 0; i < spawn.opcache_files; ++i)
+      spec.keep_fds.push_back(fds[zygote_link::kFixedFds + i].get());
     // The supervisor reaps the keeper, and the keeper outlives the zygote.
     spec.parent_of_caller = true;
     return spec;
@@ -235,6 +243,7 @@ Result<int> run_zygote(const ZygoteOptions &options) {
   hello.php_version = php_version();
   hello.started_in_us =
       static_cast<std::uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(took).count());
+  hello.opcache_bytes = opcache.sizes();
   PADDOCK_CHECK(link.send(hello));
   return Zygote(std::move(link), std::move(view), std::move(opcache), std::move(php_fds)).run();
 }

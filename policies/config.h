@@ -163,7 +163,8 @@ struct Plan {
   Network network = Network::kHost;
   Egress egress;
   std::uint32_t opcache_mib = 0;  // opcache.memory_consumption; 0: what php.ini says
-  bool own_start = false;         // a start of PHP for each sandbox, in place of a clone of the common one
+  std::chrono::milliseconds opcache_keep = std::chrono::hours(1);  // it outlives an idle sandbox so long
+  bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   MailLimits mail;
@@ -243,6 +244,7 @@ struct Runtime {
   std::string seccomp_dir;    // profiles of the admin's own, before the shipped ones; empty: none
   bool reason_header = true;  // X-Paddock-Reason on what is refused
   std::string refusal_page;   // the admin's page, read from the file that the config names; empty: built in
+  std::optional<std::uint64_t> opcache_kept;  // bytes, of all; absent: an eighth of the host's memory
   std::chrono::milliseconds stop_patience{
       10'000};  // running requests may take so long when a sandbox is stopped
 };

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kLongestIniName = 128;
 constexpr std::size_t kLongestText = 4096;
+constexpr std::size_t kMostBinds = 64;  // a message carries a descriptor for each (MessageSocket::kMaxFds)
 
 bool is_lower_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -179,6 +180,8 @@ void read_binds(Section &section, const std::vector<std::string> &hidden, const 
                 std::vector<Bind> &binds, std::string *problem) {
   for (const Value *value : section.tables("bind"))
     read_bind(section.inside("bind", *value->as<Table>(), value->where), hidden, machine, binds, problem);
+  if (binds.size() > kMostBinds)
+    section.fail("bind", "more than " + std::to_string(kMostBinds) + " binds", "a directory above them");
 }
 
 bool is_valid_name(std::string_view name) {

@@ -41,8 +41,10 @@ void narrow(const std::optional<std::uint64_t> &from, std::optional<T> &to) {
   if (from) to = static_cast<T>(*from);
 }
 
-// A size of its own needs a zygote of its own, so it is one that others are likely to share.
 void read_opcache(Section &section, Plan &plan) {
+  if (const auto keep = section.duration("opcache_keep", milliseconds(0), hours(24 * 30)))
+    plan.opcache_keep = *keep;
+  // A size of its own needs a zygote of its own, so it is one that others are likely to share.
   const auto size = section.bytes("opcache", kLeastOpcache, kMostOpcache);
   if (!size) return;
   if (*size % kMiB != 0)

@@ -6,6 +6,7 @@
 namespace paddock::policies {
 namespace {
 
+constexpr std::uint64_t kMostKept = 1ULL << 50;
 constexpr std::size_t kLargestPage = 16 * 1024;  // gateway_link::Refusal::page
 
 std::optional<Account> required_account(Section &section, std::string_view key, const std::string &user,
@@ -101,6 +102,7 @@ void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
   read_directory(section, "seccomp_dir", runtime.seccomp_dir);
   read_page(section, machine, runtime);
   if (const auto tell = section.boolean("reason_header")) runtime.reason_header = *tell;
+  if (const auto kept = section.bytes("opcache_kept", 0, kMostKept)) runtime.opcache_kept = *kept;
   using std::chrono::milliseconds;
   if (const auto patience = section.duration("stop_patience", milliseconds(0), std::chrono::minutes(10)))
     runtime.stop_patience = *patience;

@@ -134,12 +134,15 @@ Accountant::Book &Accountant::book_of(const std::string &tenant) {
 void Accountant::started(const std::string &tenant, const Run &run) {
   Book &book = book_of(tenant);
   book.run = &run;
-  book.run_identity = identity_of(boot_id_, run.cgroup());
+  if (const auto identity = identity_of(boot_id_, run.cgroup()); book.run_identity != identity) {
+    book.run_identity = identity;
+    book.last = {};
+    book.last_io.clear();
+  }
+  ++book.board_identity;
   book.reader = cgroups::StatsReader(run.cgroup().directory());
   book.sampled = book.sampled_limits = book.sampled_all = book.judged = std::chrono::steady_clock::now();
   book.unjudged = {};
-  book.last = {};
-  book.last_io.clear();
   book.meter.count(&accounting::Counters::starts);
   running_.push_back(tenant);
   append({.id = 0,
@@ -185,15 +188,15 @@ void Accountant::sample(const std::string &tenant, Book &book, Depth depth) {
   board_counters.bytes_in = board->bytes_in.load(std::memory_order_relaxed);
   board_counters.bytes_out = board->bytes_out.load(std::memory_order_relaxed);
   const auto now = std::chrono::steady_clock::now();
-  book.meter.read_board(book.run_identity, board_counters, book.run->workers_max(),
+  book.meter.read_board(book.board_identity, board_counters, book.run->workers_max(),
                         now - book.run->started());
-  book.requests.read(book.run_identity, request_figures_of(*board.get()), book.run->workers_max(),
+  book.requests.read(book.board_identity, request_figures_of(*board.get()), book.run->workers_max(),
                      now - book.run->started());
   if (const auto traffic = book.run->traffic()) {
     accounting::Counters network;
     network.net_in_bytes = traffic->received_bytes;
     network.net_out_bytes = traffic->sent_bytes;
-    book.meter.read_network(book.run_identity, network);
+    book.meter.read_network(book.board_identity, network);
   }
   book.meter.observe(gauges_of(stats), std::chrono::duration_cast<milliseconds>(now - book.sampled));
   book.sampled = now;

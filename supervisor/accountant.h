@@ -88,8 +88,9 @@ class Accountant {
     accounting::Meter meter;
     accounting::RequestMeter requests;
     const Run *run = nullptr;
-    std::uint64_t run_identity = 0;
-    cgroups::StatsReader reader;  // of the run's cgroup
+    std::uint64_t run_identity = 0;    // of its cgroup, which the next run may have too
+    std::uint64_t board_identity = 0;  // of its scoreboard and its network
+    cgroups::StatsReader reader;       // of the run's cgroup
     std::chrono::steady_clock::time_point sampled;
     std::chrono::steady_clock::time_point sampled_limits;  // with Depth::kLimits or kAll
     std::chrono::steady_clock::time_point sampled_all;

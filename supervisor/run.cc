@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 // between the attempts to remove it, doubled each time.
 constexpr milliseconds kFirstRemovalWait{1};
 constexpr int kRemovalAttempts = 14;  // 16 s in all
+constexpr int kKeepingAttempts = 8;   // a quarter of a second
 
 std::uint32_t milliseconds_of(std::chrono::milliseconds duration) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(duration.count(), 0, UINT32_MAX));
@@ -91,8 +92,9 @@ Run::~Run() {
 Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote,
                                         zygote_link::Spawn spawn, BorrowedFd listener, TenantLogs logs,
                                         cgroups::Cgroup cgroup, std::optional<network::TenantLink> link,
-                                        Callbacks callbacks) {
+                                        OpcacheFiles opcache, Callbacks callbacks) {
   std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
+  run->opcache_ = std::move(opcache);
   const auto give_up = [&run](const Error &error) {
     [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
     return error;
@@ -180,6 +182,7 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
     zygote_ = zygote_->another();
     zygote_->start();
   }
+  if (const auto added = add_opcache(spawn, fds); !added) return ended(added.error().message());
   request_ = zygote_->request(std::move(spawn), std::move(fds),
                               {.on_spawned =
                                    [weak](Child keeper) {
@@ -191,10 +194,30 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
                                    }});
 }
 
+// While the zygote is down nothing is known of its regions: then the keeper makes files of its own, as it
+// does where the zygote is for this sandbox alone.
+Result<void> Run::add_opcache(zygote_link::Spawn &spawn, std::vector<UniqueFd> &fds) {
+  const std::uint64_t zygote = zygote_->instance();
+  spawn.opcache_filled = !opcache_.files.empty() && opcache_.zygote == zygote;
+  if (!spawn.opcache_filled) {
+    opcache_ = {};
+    if (zygote == 0 || zygote_->opcache_bytes().empty()) return {};
+    PADDOCK_TRY(opcache_, OpcacheFiles::make(zygote, zygote_->opcache_bytes()));
+  }
+  PADDOCK_TRY(auto copies, opcache_.duplicate());
+  spawn.opcache_files = static_cast<std::uint8_t>(copies.size());
+  fds.insert(fds.begin() + zygote_link::kFixedFds, std::make_move_iterator(copies.begin()),
+             std::make_move_iterator(copies.end()));
+  return {};
+}
+
 void Run::spawned(Child keeper) {
   zygote_.reset();
   watch_ = ChildWatch::start(io_, std::move(keeper), [weak = weak_from_this()](const ExitStatus &status) {
-    if (const auto self = weak.lock()) self->ended("the keeper ended: " + status.to_string());
+    const auto self = weak.lock();
+    if (!self) return;
+    self->ended_in_order_ = !status.signaled && status.code == 0;
+    self->ended("the keeper ended: " + status.to_string());
   });
   callbacks_.on_cloned();
 }
@@ -246,8 +269,9 @@ std::optional<network::Traffic> Run::traffic() const {
   return *traffic;
 }
 
-void Run::drain(std::chrono::milliseconds patience) {
+void Run::drain(std::chrono::milliseconds patience, bool keep_opcache) {
   end_.asked = true;
+  keep_opcache_ = keep_opcache;
   // One that the zygote is at may be serving before we hear of it. Its keeper finds the order when it comes.
   if (!watch_ && !(zygote_ && zygote_->under_way(request_))) return kill();
   link_->send(keeper_link::Drain{milliseconds_of(patience)});
@@ -263,6 +287,7 @@ void Run::drain(std::chrono::milliseconds patience) {
 
 void Run::kill() {
   end_.asked = true;
+  drop_opcache();
   if (const auto lifted = cgroup_.lift_cpu_quota(); !lifted)
     log::warning(name_ + ": " + lifted.error().message());
   if (const auto killed = cgroup_.kill(); !killed) log::error(name_ + ": " + killed.error().message());
@@ -294,7 +319,15 @@ void Run::ended(const std::string &why) {
 }
 
 void Run::remove_cgroup(int attempt) {
-  const auto removed = [this]() -> Result<void> {
+  const auto removed = [this, attempt]() -> Result<void> {
+    // Nobody is killed in a cgroup that is kept: where cgroup.kill has once been written, Linux 6.18 kills
+    // whatever is cloned into it by CLONE_INTO_CGROUP, for it compares with the kills of the parent's.
+    if (leaves_opcache()) {
+      PADDOCK_TRY(const bool populated, cgroup_.populated());
+      if (!populated) return {};
+      if (attempt < kKeepingAttempts) return errno_error("leave the cgroup of " + name_, EBUSY);
+      drop_opcache();
+    }
     // Whatever is left in there outlived pid 1 only if it was never in its namespace: a shell of the admin's.
     PADDOCK_CHECK(cgroup_.kill());
     return cgroup_.remove(milliseconds(0));
@@ -306,10 +339,18 @@ void Run::remove_cgroup(int attempt) {
     });
     return;
   }
-  if (!removed) log::error(name_ + ": its cgroup stays behind: " + removed.error().message());
+  if (!removed) {
+    log::error(name_ + ": its cgroup stays behind: " + removed.error().message());
+    drop_opcache();
+  }
   // The last reference may go with the call-back.
   const auto keep = shared_from_this();
   callbacks_.on_end(end_);
+}
+
+std::optional<KeptOpcache> Run::take_opcache() {
+  if (!leaves_opcache()) return std::nullopt;
+  return KeptOpcache{std::exchange(opcache_, {}), std::move(cgroup_)};
 }
 
 }  // namespace paddock::supervisor

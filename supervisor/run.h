@@ -18,7 +18,9 @@
 #include "protocols/scoreboard/scoreboard.h"
 #include "supervisor/admission_link.h"
 #include "supervisor/child_watch.h"
+#include "supervisor/kept_opcaches.h"
 #include "supervisor/link.h"
+#include "supervisor/opcache_files.h"
 #include "supervisor/tenant_log.h"
 #include "supervisor/tree_opener.h"
 #include "supervisor/zygote.h"
@@ -54,19 +56,24 @@ class Run : public std::enable_shared_from_this<Run> {
   // Makes scoreboard and links, has the home and the binds opened in the host's mount namespace (TreeOpener),
   // and asks the zygote. `link`: for Network::kNat, made by the same child. `cgroup` has been created with
   // the plan's limits. An Error: nothing was started, and the cgroup is removed.
+  // `opcache`: what an earlier run has left, of this zygote; empty: it begins with none.
   [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io,
                                                           std::shared_ptr<Zygote> zygote,
                                                           zygote_link::Spawn spawn, BorrowedFd listener,
                                                           TenantLogs logs, cgroups::Cgroup cgroup,
                                                           std::optional<network::TenantLink> link,
-                                                          Callbacks callbacks);
+                                                          OpcacheFiles opcache, Callbacks callbacks);
   ~Run();
   Run(const Run &) = delete;
   Run &operator=(const Run &) = delete;
 
   // Lets running requests finish, at most `patience`, then ends. Connections that no worker has accepted stay
-  // in the backlog.
-  void drain(std::chrono::milliseconds patience);
+  // in the backlog. keep_opcache: if it ends in good order, take_opcache() gives what the next run can have.
+  void drain(std::chrono::milliseconds patience, bool keep_opcache = false);
+  // It is for nobody after all.
+  void drop_opcache() { opcache_ = {}; }
+  // At its end, and with its cgroup: then that is still there.
+  [[nodiscard]] std::optional<KeptOpcache> take_opcache();
   // Kills every process of the tenant at once (cgroup.kill, cgroup-v2.rst).
   void kill();
   void set_limits(const keeper_link::SetLimits &limits);
@@ -94,6 +101,10 @@ class Run : public std::enable_shared_from_this<Run> {
   void opened(Result<std::vector<UniqueFd>> trees);
   void spawned(Child keeper);
   void on_packet(Packet &packet);
+  Result<void> add_opcache(zygote_link::Spawn &spawn, std::vector<UniqueFd> &fds);
+  [[nodiscard]] bool leaves_opcache() const {
+    return keep_opcache_ && ended_in_order_ && !opcache_.files.empty();
+  }
   void ended(const std::string &why);
   void remove_cgroup(int attempt);
 
@@ -121,6 +132,9 @@ class Run : public std::enable_shared_from_this<Run> {
   std::shared_ptr<ChildWatch> watch_;
   Clock::time_point started_ = Clock::now();
   bool ready_ = false;
+  OpcacheFiles opcache_;  // empty: the keeper has made its own
+  bool keep_opcache_ = false;
+  bool ended_in_order_ = false;  // no worker was broken off: what all share is whole
   RunEnd end_;
 };
 

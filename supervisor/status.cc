@@ -88,6 +88,7 @@ control::TenantStatus status_of(const Tenant &tenant) {
   status.mails_refused = mail.refused;
   status.mails_last_hour = mail.last_hour;
   status.memory_max_bytes = tenant.limits_in_force().memory_max;
+  status.kept_opcache_bytes = tenant.kept_opcache();
   if (const Run *run = tenant.run()) {
     const auto age = Run::Clock::now() - run->started();
     status.started_at =

@@ -26,6 +26,15 @@ constexpr auto kLeftOverPoll = std::chrono::milliseconds(50);
 constexpr int kSpoolFd = HelperProgram::kLinkFd + 1;
 constexpr int kReportsFd = kSpoolFd + 1;
 constexpr auto kStopPoll = std::chrono::milliseconds(10);
+// Of the sandboxes, one in so many is stopped each time that the host is short of memory.
+constexpr std::size_t kReliefShare = 4;
+// Opcode caches without a sandbox may hold one part in so many of the host's memory.
+constexpr std::uint64_t kKeptShare = 8;
+
+std::uint64_t host_memory() {
+  return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+         static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
 
 Result<UniqueFd> lock_run_dir(const std::string &run_dir) {
   PADDOCK_CHECK(make_directories(run_dir, 0755));
@@ -85,7 +94,8 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
                                                   std::move(throttles), std::move(freezes), std::move(lock),
                                                   key, std::move(manager), hand_over));
   PADDOCK_CHECK(self->prepare_sockets());
-  self->apply_book_settings();
+  self->apply_settings();
+  self->watch_pressure();
   // Whoever has the host's network, or none, is served all the same.
   if (const auto done = self->networks_.configure(*self->config_); !done) log::error(done.error().message());
   self->accountant_.start();
@@ -124,6 +134,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
       watchdog_timer_(io_),
       hand_over_(hand_over && manager_.present()),
       socket_key_(socket_key),
+      opcaches_(io_),
       networks_(io_) {
   signals_.add(SIGUSR1);
   accountant_.on_use(
@@ -134,7 +145,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
 
 Supervisor::~Supervisor() = default;
 
-void Supervisor::apply_book_settings() {
+void Supervisor::apply_settings() {
   const policies::Runtime &runtime = config_->runtime;
   accounting::EventRetention events;
   events.age = runtime.keep_events;
@@ -142,6 +153,34 @@ void Supervisor::apply_book_settings() {
       {.minutes = runtime.keep_minutes, .hours = runtime.keep_hours, .days = runtime.keep_days}, events);
   enforcer_.set_rules(*config_);
   announcer_.set(*config_);
+  opcaches_.set_limit(runtime.opcache_kept.value_or(host_memory() / kKeptShare));
+}
+
+void Supervisor::watch_pressure() {
+  auto watched = MemoryPressure::watch(io_, [this] { relieve_host(); });
+  if (!watched)
+    return log::info("the host's shortage of memory is not noticed: " + watched.error().message());
+  pressure_ = std::move(*watched);
+}
+
+// What costs its tenant least goes first: compiled scripts without a sandbox, then sandboxes that are idle,
+// of both those that were used longest ago.
+void Supervisor::relieve_host() {
+  const std::size_t before = opcaches_.size();
+  if (opcaches_.relieve())
+    return log::warning("the host is short of memory: " + std::to_string(before - opcaches_.size()) +
+                        " opcode caches of tenants without a sandbox are dropped");
+  std::vector<std::pair<std::uint64_t, Tenant *>> idle;
+  for (const auto &name : accountant_.running())
+    if (Tenant *tenant = find(name); tenant != nullptr && tenant->run() != nullptr)
+      idle.emplace_back(tenant->run()->board()->last_end_ns.load(std::memory_order_relaxed), tenant);
+  std::sort(idle.begin(), idle.end());
+  const std::size_t wanted = (idle.size() + kReliefShare - 1) / kReliefShare;
+  std::size_t stopped = 0;
+  for (const auto &[last, tenant] : idle)
+    if (stopped < wanted && tenant->stop_idle()) ++stopped;
+  if (stopped > 0)
+    log::warning("the host is short of memory: " + std::to_string(stopped) + " idle sandboxes are stopped");
 }
 
 void Supervisor::try_plans() {
@@ -196,12 +235,13 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
                       runtime_.php_ini_dir};
   zygote.environment = environment;
   zygote.cgroup = hierarchy_.zygote().directory();
-  zygotes_ = std::make_unique<Zygotes>(io_, std::move(zygote));
+  zygotes_ = std::make_unique<Zygotes>(io_, std::move(zygote),
+                                       [this](std::uint64_t instance) { opcaches_.drop_of(instance); });
 
   PADDOCK_CHECK(start_mail(program_dir));
   services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
-                                                  *gateway_, *zygotes_, accountant_, manager_, networks_,
-                                                  mail_.get(), program_dir + "/paddock-sendmail"});
+                                                  *gateway_, *zygotes_, opcaches_, accountant_, manager_,
+                                                  networks_, mail_.get(), program_dir + "/paddock-sendmail"});
   gateway_->start();
   zygotes_->want(*config_);
   return {};
@@ -392,7 +432,7 @@ Result<control::Reloaded> Supervisor::reload() {
   runtime_.reason_header = fresh->runtime.reason_header;
   runtime_.stop_patience = fresh->runtime.stop_patience;
   config_ = fresh;
-  apply_book_settings();
+  apply_settings();
   zygotes_->want(*config_);
   try_plans();
   for (const auto &[name, refusal] : refused_plans_)
@@ -491,6 +531,7 @@ void Supervisor::begin_stop() {
   manager_.stopping();
   control_->stop();
   if (dashboard_) dashboard_->kill();
+  pressure_.reset();
   for (const auto &[name, tenant] : tenants_) tenant->retire();
   finish_stop_when_quiet();
 }
@@ -518,6 +559,7 @@ void Supervisor::finish_stop_when_quiet() {
 
 void Supervisor::leave() {
   ::unlink(policies::refusal_socket_path(runtime_).c_str());
+  opcaches_.drop_all();
   if (!hand_over_) {
     for (const auto &[name, tenant] : tenants_) ::unlink(tenant->socket_path().c_str());
     if (const auto removed = hierarchy_.remove(); !removed) log::warning(removed.error().message());

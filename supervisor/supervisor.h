@@ -22,6 +22,7 @@
 #include "supervisor/gateway.h"
 #include "supervisor/logins.h"
 #include "supervisor/mail_broker.h"
+#include "supervisor/memory_pressure.h"
 #include "supervisor/networks.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
@@ -78,7 +79,9 @@ class Supervisor {
   Result<void> add_tenant(const std::string &name);
   void tell_manager_we_live();
   Tenants::iterator remove_tenant(Tenants::iterator position);
-  void apply_book_settings();
+  void apply_settings();
+  void watch_pressure();
+  void relieve_host();
   void try_plans();
   void hold_until_empty(const std::string &name, std::chrono::milliseconds patience);
   void adopt_left_overs();
@@ -115,6 +118,8 @@ class Supervisor {
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   UniqueFd spool_;
   UniqueFd refusal_reports_;
+  KeptOpcaches opcaches_;
+  std::unique_ptr<MemoryPressure> pressure_;  // null: the host does not measure it
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<Zygotes> zygotes_;
   std::unique_ptr<HelperProgram> dashboard_;

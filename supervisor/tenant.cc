@@ -200,6 +200,8 @@ Result<void> Tenant::try_start() {
     spawn.resolver = format_ipv4(link->gateway);
     spawn.environment.push_back("PADDOCK_HOST=" + spawn.resolver);
   }
+  const std::shared_ptr<Zygote> &zygote = services_.zygotes.of(plan_->opcache_mib);
+  auto kept = services_.opcaches.take(settings_->name, zygote->instance());
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
   if (const auto limited = set_limits(cgroup, plan_in_force(*config_, *plan_)); !limited) {
     [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
@@ -214,7 +216,7 @@ Result<void> Tenant::try_start() {
     if (state_ == State::kStarting) become(State::kRunning);
   };
   callbacks.on_idle = [this] {
-    if (state_ == State::kRunning && !has_shell(services_.runtime, settings_->name)) stop();
+    if (state_ == State::kRunning && !has_shell(services_.runtime, settings_->name)) begin_stop(true);
   };
   callbacks.on_worker_died = [this](const ExitStatus &status) {
     log::warning(settings_->name + ": a worker ended: " + status.to_string());
@@ -223,8 +225,9 @@ Result<void> Tenant::try_start() {
   callbacks.on_cloned = [this] { services_.accountant.started(settings_->name, *run_); };
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
-  auto run = Run::start(services_.io, services_.zygotes.of(plan_->opcache_mib), std::move(spawn), listener_,
-                        std::move(logs), std::move(cgroup), std::move(link), std::move(callbacks));
+  auto run =
+      Run::start(services_.io, zygote, std::move(spawn), listener_, std::move(logs), std::move(cgroup),
+                 std::move(link), kept ? std::move(kept->files) : OpcacheFiles{}, std::move(callbacks));
   if (!run) {
     if (services_.mail != nullptr) services_.mail->close(number_);
     return std::move(run).error();
@@ -238,6 +241,8 @@ Result<void> Tenant::try_start() {
 void Tenant::run_ended(const RunEnd &end) {
   const auto lived = Run::Clock::now() - run_->started();
   past_requests_ = requests();
+  if (auto kept = run_->take_opcache())
+    services_.opcaches.keep(settings_->name, std::move(*kept), plan_->opcache_keep);
   run_.reset();
   if (services_.mail != nullptr) services_.mail->close(number_);
   replace_broken_socket();
@@ -284,10 +289,24 @@ void Tenant::fail_start(const std::string &why) {
 
 void Tenant::stop() {
   start_after_stop_ = false;
+  drop_opcache();
   begin_stop();
 }
 
-void Tenant::begin_stop() {
+bool Tenant::stop_idle() {
+  if (state_ != State::kRunning || frozen() || run_->board()->busy.load(std::memory_order_relaxed) != 0 ||
+      has_shell(services_.runtime, settings_->name))
+    return false;
+  begin_stop();
+  return true;
+}
+
+void Tenant::drop_opcache() {
+  services_.opcaches.drop(settings_->name);
+  if (run_) run_->drop_opcache();
+}
+
+void Tenant::begin_stop(bool keep_opcache) {
   if (state_ == State::kWaiting) {
     timer_->cancel();
     return become(State::kIdle);
@@ -295,7 +314,7 @@ void Tenant::begin_stop() {
   if (state_ != State::kStarting && state_ != State::kRunning) return;
   const auto run = run_;  // its end may come before drain() returns
   become(State::kStopping);
-  run->drain(services_.runtime.stop_patience);
+  run->drain(services_.runtime.stop_patience, keep_opcache && plan_->opcache_keep.count() > 0);
 }
 
 void Tenant::count_refused(const std::string &reason, std::uint64_t requests) {
@@ -321,6 +340,7 @@ void Tenant::count_waiting(const gateway_link::Waiting &waiting) {
 }
 
 void Tenant::restart() {
+  drop_opcache();
   begin_stop();
   start_after_stop_ = state_ == State::kStopping;
   if (!start_after_stop_) wake();
@@ -336,6 +356,7 @@ std::uint64_t Tenant::requests() const {
 
 void Tenant::kill() {
   start_after_stop_ = false;
+  drop_opcache();
   if (!run_) return;
   const auto run = run_;  // its end may come before kill() returns
   become(State::kStopping);
@@ -466,6 +487,8 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
     if (!same_lease || refusals_differ) lease_to_run();
   }
   if (services_.mail != nullptr) services_.mail->change(number_, plan_->mail);
+  // What was compiled under other settings, or does not fit the limits, is for nobody.
+  if (!same_sandbox || !same_limits) drop_opcache();
   if (run_ && !same_sandbox) {
     stop();
   } else if (run_ && !same_pool) {

@@ -22,6 +22,7 @@
 #include "supervisor/back_off.h"
 #include "supervisor/block_list.h"
 #include "supervisor/gateway.h"
+#include "supervisor/kept_opcaches.h"
 #include "supervisor/mail_broker.h"
 #include "supervisor/networks.h"
 #include "supervisor/run.h"
@@ -40,6 +41,7 @@ struct Services {
   BlockList &freezes;
   Gateway &gateway;
   Zygotes &zygotes;
+  KeptOpcaches &opcaches;
   Accountant &accountant;
   ServiceManager &manager;
   Networks &networks;
@@ -66,6 +68,8 @@ class Tenant {
   // By the admin's order. Errors say why not.
   Result<void> start();
   void stop();
+  // For the host's sake, as when its plan's time without a request had passed. False: it is not idle.
+  bool stop_idle();
   void restart();  // stops, and starts again once it has
   void kill();
   // Over restarts too, until then or thaw(). What runs stands still for as long as the supervisor lives; its
@@ -117,11 +121,14 @@ class Tenant {
   void count_refused(const std::string &reason, std::uint64_t requests);
   void count_waiting(const gateway_link::Waiting &waiting);
   [[nodiscard]] MailBroker::Figures mail() const;
+  // Bytes that its opcache holds while it has no sandbox.
+  [[nodiscard]] std::uint64_t kept_opcache() const { return services_.opcaches.held(settings_->name); }
 
  private:
   Result<void> try_start();
   Result<void> show_mail(zygote_link::Spawn &spawn);
-  void begin_stop();
+  void begin_stop(bool keep_opcache = false);
+  void drop_opcache();
   void run_ended(const RunEnd &end);
   void replace_broken_socket();
   void fail_start(const std::string &why);

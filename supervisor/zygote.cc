@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace paddock::supervisor {
@@ -12,22 +14,24 @@ constexpr int kReapRounds = 5;
 
 }  // namespace
 
-Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options)
+Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options, OnGone on_gone)
     : io_(io),
       options_(options),
       stray_timer_(io),
+      on_gone_(std::move(on_gone)),
       program_(io, "paddock-php zygote", std::move(options),
                {.on_packet = [this](Packet &packet) { on_packet(packet); },
                 .on_down = [this] { on_down(); },
                 .on_gone = [this] { leave(std::move(self_)); }}) {}
 
-std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options) {
-  return {new Zygote(io, std::move(options)), retire};
+std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options, OnGone on_gone) {
+  return {new Zygote(io, std::move(options), std::move(on_gone)), retire};
 }
 
 void Zygote::retire(Zygote *zygote) {
   std::unique_ptr<Zygote> owned(zygote);
   owned->pending_.clear();
+  owned->end_instance();
   owned->program_.stop();
   if (owned->program_.running())
     zygote->self_ = std::move(owned);
@@ -47,7 +51,7 @@ std::uint32_t Zygote::request(zygote_link::Spawn spawn, std::vector<UniqueFd> fd
   const std::uint32_t request = spawn.request = next_request_++;
   auto &pending = pending_[request];
   pending = {std::move(spawn), std::move(fds), std::move(callbacks)};
-  if (up_) send(pending);
+  if (instance_ != 0) send(pending);
   return request;
 }
 
@@ -71,7 +75,9 @@ void Zygote::on_packet(Packet &packet) {
       php_version_ = hello->php_version;
       log::info("the zygote is ready: PHP " + php_version_ + ", initialised in " +
                 std::to_string(hello->started_in_us / 1000) + " ms");
-      up_ = true;
+      static std::uint64_t instances = 0;
+      instance_ = ++instances;
+      opcache_bytes_ = hello->opcache_bytes;
       for (auto &[request, pending] : pending_)
         if (!pending.sent) send(pending);
       return;
@@ -100,8 +106,12 @@ void Zygote::on_packet(Packet &packet) {
   log::warning("the zygote sent a malformed message of type " + std::to_string(packet.type()));
 }
 
+void Zygote::end_instance() {
+  if (const std::uint64_t ended = std::exchange(instance_, 0); ended != 0 && on_gone_) on_gone_(ended);
+}
+
 void Zygote::on_down() {
-  up_ = false;
+  end_instance();
   // What it was asked and did not answer is lost; what it was not yet asked waits for the next one.
   std::vector<SpawnCallbacks> lost;
   for (auto it = pending_.begin(); it != pending_.end();) {

@@ -23,8 +23,12 @@ struct SpawnCallbacks {
 
 class Zygote {
  public:
+  // Called when an instance() clones no more.
+  using OnGone = std::function<void(std::uint64_t instance)>;
+
   // With the last reference the program is told to end.
-  [[nodiscard]] static std::shared_ptr<Zygote> make(boost::asio::io_context &io, SpawnOptions options);
+  [[nodiscard]] static std::shared_ptr<Zygote> make(boost::asio::io_context &io, SpawnOptions options,
+                                                    OnGone on_gone = {});
   // Another one, of the same kind, for one sandbox that is to have an address layout of its own.
   [[nodiscard]] std::shared_ptr<Zygote> another() const { return make(io_, options_); }
 
@@ -44,9 +48,13 @@ class Zygote {
 
   [[nodiscard]] const HelperProgram &program() const { return program_; }
   [[nodiscard]] const std::string &php_version() const { return php_version_; }
+  // The process that clones now, as no other process of any zygote is called; 0: none, it is down.
+  [[nodiscard]] std::uint64_t instance() const { return instance_; }
+  // The sizes of its opcache's regions, in bytes.
+  [[nodiscard]] const std::vector<std::uint64_t> &opcache_bytes() const { return opcache_bytes_; }
 
  private:
-  Zygote(boost::asio::io_context &io, SpawnOptions options);
+  Zygote(boost::asio::io_context &io, SpawnOptions options, OnGone on_gone);
   static void retire(Zygote *zygote);
   static void leave(std::unique_ptr<Zygote> zygote);
 
@@ -60,6 +68,7 @@ class Zygote {
   void send(Pending &pending);
   void on_packet(Packet &packet);
   void on_down();
+  void end_instance();
   void end_stray(Child keeper);
   // self: kept until then.
   void reap_strays(int rounds, std::shared_ptr<Zygote> self = {});
@@ -73,7 +82,9 @@ class Zygote {
   std::map<std::uint32_t, Pending> pending_;  // by number of the request
   std::uint32_t next_request_ = 1;
   std::string php_version_;
-  bool up_ = false;
+  std::vector<std::uint64_t> opcache_bytes_;
+  OnGone on_gone_;
+  std::uint64_t instance_ = 0;
   HelperProgram program_;
 };
 

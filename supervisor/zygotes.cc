@@ -6,7 +6,8 @@
 
 namespace paddock::supervisor {
 
-Zygotes::Zygotes(boost::asio::io_context &io, SpawnOptions options) : io_(io), options_(std::move(options)) {}
+Zygotes::Zygotes(boost::asio::io_context &io, SpawnOptions options, Zygote::OnGone on_gone)
+    : io_(io), options_(std::move(options)), on_gone_(std::move(on_gone)) {}
 
 void Zygotes::want(const policies::Config &config) {
   std::set<std::uint32_t> sizes = {0};
@@ -23,7 +24,7 @@ const std::shared_ptr<Zygote> &Zygotes::of(std::uint32_t opcache_mib) {
       options.arguments.emplace_back("--opcache-size");
       options.arguments.push_back(std::to_string(opcache_mib));
     }
-    zygote = Zygote::make(io_, std::move(options));
+    zygote = Zygote::make(io_, std::move(options), on_gone_);
     zygote->start();
   }
   return zygote;

@@ -14,8 +14,8 @@ namespace paddock::supervisor {
 
 class Zygotes {
  public:
-  // options: of one with the opcache that php.ini says.
-  Zygotes(boost::asio::io_context &io, SpawnOptions options);
+  // options: of one with the opcache that php.ini says. on_gone: when one of them clones no more.
+  Zygotes(boost::asio::io_context &io, SpawnOptions options, Zygote::OnGone on_gone);
 
   // Starts what the tenants of `config` need and is not there (php.ini's size always is), and lets go of the
   // others: each ends once it has cloned what it was asked for.
@@ -29,6 +29,7 @@ class Zygotes {
  private:
   boost::asio::io_context &io_;
   SpawnOptions options_;
+  Zygote::OnGone on_gone_;
   std::map<std::uint32_t, std::shared_ptr<Zygote>> by_opcache_mib_;
 };
 

@@ -109,8 +109,8 @@ TEST_CASE("scripts are found and PATH_INFO is split off") {
     CHECK(params.find("ORIG_SCRIPT_NAME") == nullptr);
   }
   SECTION("behind a balancer, which gives no SCRIPT_NAME") {
-    Params params = params_of(
-        {{"SCRIPT_FILENAME", script + "/x"}, {"SCRIPT_NAME", ""}, {"PATH_INFO", "/in.fo/a.php/x"}});
+    Params params =
+        params_of({{"SCRIPT_FILENAME", script + "/x"}, {"SCRIPT_NAME", ""}, {"PATH_INFO", "/in.fo/a.php/x"}});
     CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
     CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php");
     CHECK(params.get("PATH_INFO") == "/x");

@@ -1,6 +1,7 @@
 // Sandboxes cloned from one zygote, as the supervisor does it. Needs root.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -74,9 +75,11 @@ class Zygote {
     child_ = std::move(*spawned);
     ends->second.close();
     link_ = std::move(ends->first);
-    const auto hello = next_packet(link_);
+    const auto packet = next_packet(link_);
+    REQUIRE(packet);
+    const auto hello = packet->as<zygote_link::Hello>();
     REQUIRE(hello);
-    REQUIRE(hello->as<zygote_link::Hello>());
+    opcache_bytes = hello->opcache_bytes;
   }
   ~Zygote() {
     [[maybe_unused]] const auto killed = child_.signal(SIGKILL);
@@ -90,6 +93,7 @@ class Zygote {
 
   MessageSocket &link() { return link_; }
   Child &child() { return child_; }
+  std::vector<std::uint64_t> opcache_bytes;
 
  private:
   TemporaryDirectory directory_;
@@ -143,8 +147,11 @@ class Tenant {
     REQUIRE(handoff_ends);
     REQUIRE(handoff_ends->second.set_nonblocking(true).ok());
     gateway_ = std::move(handoff_ends->first);
-    const std::array<BorrowedFd, zygote_link::kFixedFds> fds = {
-        listen, ends->second.fd(), *log, *board, cgroup_.fd(), *page, handoff_ends->second.fd(), *log, *tree};
+    std::vector<BorrowedFd> fds = {listen, ends->second.fd(),         *log, *board, cgroup_.fd(),
+                                   *page,  handoff_ends->second.fd(), *log, *tree};
+    REQUIRE(fds.size() == zygote_link::kFixedFds);
+    spawn_.opcache_files = static_cast<std::uint8_t>(opcache.size());
+    for (const UniqueFd &file : opcache) fds.push_back(file);
     REQUIRE(zygote.link().send(spawn_, fds));
     const auto answer = next_packet(zygote.link());
     REQUIRE(answer);
@@ -156,6 +163,14 @@ class Tenant {
     REQUIRE(answer->fds.size() == 1);
     keeper_ =
         Child(static_cast<pid_t>(spawned->pid), UniqueFd(::fcntl(answer->fds[0].get(), F_DUPFD_CLOEXEC, 3)));
+  }
+
+  // After the end of the sandbox before.
+  void start_again(Zygote &zygote, std::vector<UniqueFd> files, bool filled) {
+    opcache = std::move(files);
+    spawn_.opcache_filled = filled;
+    ::unlink(socket().c_str());
+    start(zygote);
   }
 
   keeper_link::Ready wait_ready() {
@@ -185,6 +200,7 @@ class Tenant {
   [[nodiscard]] const TemporaryDirectory &home() const { return home_; }
   MessageSocket &link() { return link_; }
   MessageSocket &gateway() { return gateway_; }  // the gateway's end
+  std::vector<UniqueFd> opcache;                 // for its next sandbox
   Child &keeper() { return keeper_; }
 
   Response run(const std::string &code, ParamList params = {}) {
@@ -229,6 +245,62 @@ TEST_CASE("a sandbox answers as the tenant, inside its view") {
   CHECK(eventually([&] {
     return tenant.log().find("PHP refuses the plan's ini entry no.such.entry") != std::string::npos;
   }));
+}
+
+TEST_CASE("a sandbox finds what an earlier one of its tenant has compiled") {
+  Zygote zygote;
+  REQUIRE(zygote.opcache_bytes.size() == 1);
+  const UniqueFd file(::memfd_create("opcache", MFD_CLOEXEC));
+  REQUIRE(::ftruncate(file.get(), static_cast<off_t>(zygote.opcache_bytes.front())) == 0);
+  const auto copies = [&file] {
+    std::vector<UniqueFd> made;
+    made.emplace_back(::fcntl(file.get(), F_DUPFD_CLOEXEC, 0));
+    return made;
+  };
+  const std::string look =
+      "$s = opcache_get_status(); echo count($s['scripts']), ' ', isset($s['scripts'][__DIR__ . '/a.php']) ? "
+      "'cached' : 'not', ' ', include __DIR__ . '/a.php', ' ',"
+      "count(array_filter(array_map('readlink', array_filter(glob('/proc/self/fd/*'), 'is_link')),"
+      "fn($to) => str_contains($to, 'opcache') && !str_contains($to, 'lock')));";
+  {
+    Tenant alice(61001);
+    alice.opcache = copies();
+    alice.home().write("a.php", "<?php return 'first';");
+    alice.start(zygote);
+    alice.wait_ready();
+    CHECK(alice.run(look).body == "1 not first 0");
+    CHECK(alice.run(look).body == "3 cached first 0");
+    REQUIRE(alice.link().send(keeper_link::Drain{5'000}));
+    CHECK(alice.wait_end().code == 0);
+    alice.start_again(zygote, copies(), true);
+    alice.wait_ready();
+    CHECK(alice.run(look).body == "4 cached first 0");
+    // A worker that is killed may have left it half written.
+    alice.run("posix_kill(getmypid(), SIGKILL);");
+    const auto died = next_packet(alice.link());
+    REQUIRE(died);
+    REQUIRE(died->as<keeper_link::WorkerDied>());
+    REQUIRE(alice.link().send(keeper_link::Drain{5'000}));
+    CHECK(alice.wait_end().code == keeper_link::kBrokenOff);
+  }
+  Tenant bob(61002);
+  bob.home().write("a.php", "<?php return 'other';");
+  bob.start(zygote);
+  bob.wait_ready();
+  CHECK(bob.run(look).body == "1 not other 0");
+  CHECK(bob.run(look).body == "3 cached other 0");
+}
+
+TEST_CASE("opcache files that do not fit are refused") {
+  Zygote zygote;
+  Tenant alice(61001);
+  for (int i = 0; i < 2; ++i) alice.opcache.emplace_back(::memfd_create("opcache", MFD_CLOEXEC));
+  alice.start(zygote);
+  const auto packet = next_packet(alice.link());
+  REQUIRE(packet);
+  const auto failed = packet->as<keeper_link::Failed>();
+  REQUIRE(failed);
+  CHECK(failed->error == EINVAL);
 }
 
 TEST_CASE("opcache is hit, and each sandbox has its own") {
@@ -388,7 +460,7 @@ TEST_CASE("drain: what takes longer than the patience is killed") {
   REQUIRE(eventually([&] { return std::filesystem::exists(tenant.home().path() + "/begun"); }));
   REQUIRE(tenant.link().send(keeper_link::Drain{100}));
   CHECK_FALSE(parse_response(receive_all(fd)).protocol_status);
-  CHECK(tenant.wait_end().success());
+  CHECK(tenant.wait_end().code == keeper_link::kBrokenOff);
 }
 
 TEST_CASE("an idle sandbox says so, again and again") {

@@ -107,6 +107,7 @@ struct TenantStatus {
   std::optional<std::uint64_t> memory_bytes;
   std::optional<std::uint64_t> memory_peak_bytes;
   std::optional<std::uint64_t> memory_max_bytes;
+  std::uint64_t kept_opcache_bytes = 0;  // compiled scripts that wait in memory for the next sandbox
   std::optional<std::uint64_t> oom_kills;
   std::optional<std::uint64_t> cpu_us;  // user and system time of the sandbox
   std::vector<RunningRequest> running;
@@ -145,6 +146,7 @@ struct TenantStatus {
     io("memory_bytes", memory_bytes);
     io("memory_peak_bytes", memory_peak_bytes);
     io("memory_max_bytes", memory_max_bytes);
+    io("kept_opcache_bytes", kept_opcache_bytes);
     io("oom_kills", oom_kills);
     io("cpu_us", cpu_us);
     io("running", running);

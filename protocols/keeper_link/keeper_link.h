@@ -7,6 +7,10 @@
 
 namespace paddock::keeper_link {
 
+// The keeper's exit status where a worker was killed or ended by itself: what all workers share, opcache's
+// memory, may be half written. 0: all of them ended as they were told.
+inline constexpr int kBrokenOff = 3;
+
 // Supervisor to keeper: accept nothing more, let running requests finish, end. What is unaccepted stays in
 // the backlog.
 struct Drain {

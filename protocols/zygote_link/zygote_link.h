@@ -121,8 +121,9 @@ struct Program {
 // kNat: in the network namespace that comes as the last descriptor.
 enum class Network : std::uint8_t { kHost = 0, kNone = 1, kNat = 2 };
 
-// The descriptors of a Spawn, in this order. The bind trees follow, one for each entry of Spawn::binds;
-// with Network::kNat the network namespace is the last.
+// The descriptors of a Spawn, in this order. Spawn::opcache_files memfds follow, one for each of
+// Hello::opcache_bytes and as large, or none; then the bind trees, one for each entry of Spawn::binds; with
+// Network::kNat the network namespace is the last.
 enum SpawnFd : std::size_t {
   kListen = 0,      // the tenant's listening socket, SOCK_STREAM
   kKeeperLink = 1,  // the keeper's end of its MessageSocket to the supervisor
@@ -163,6 +164,8 @@ struct Spawn {
   std::string resolver;           // the nameserver of resolv.conf(5) in the view; empty: the host's
   bool own_start = false;         // this zygote was started for this sandbox alone
   std::uint32_t opcache_mib = 0;  // of the zygote that is asked; 0: what php.ini says
+  std::uint8_t opcache_files = 0;
+  bool opcache_filled = false;  // they hold what an earlier sandbox of this zygote and this tenant compiled
 
   template <typename Io>
   void fields(Io &io) {
@@ -190,6 +193,8 @@ struct Spawn {
     io(resolver);
     io(own_start);
     io(opcache_mib);
+    io(opcache_files);
+    io(opcache_filled);
   }
 };
 
@@ -198,13 +203,15 @@ struct Hello {
   static constexpr std::uint8_t kType = 16;
   std::uint32_t pid = 0;
   std::string php_version;
-  std::uint32_t started_in_us = 0;  // what initialising PHP took
+  std::uint32_t started_in_us = 0;           // what initialising PHP took
+  std::vector<std::uint64_t> opcache_bytes;  // the sizes of opcache's shared memory regions
 
   template <typename Io>
   void fields(Io &io) {
     io(pid);
     io(php_version);
     io(started_in_us);
+    io(opcache_bytes);
   }
 };
 

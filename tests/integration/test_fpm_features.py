@@ -108,7 +108,7 @@ def test_emergency_restart(own_host):
 
 
 def test_pages_name_php_as_answers_do(own_host):
-    host = own_host(plan={"status_path": "/status", "ping_path": "/ping"})
+    host = own_host(plan={"status_path": "/status", "ping_path": "/ping", "php_admin_value": {"expose_php": "on"}})
     expected = host.alice.get("/hello.php").ok().headers["X-Powered-By"]
     assert expected.startswith("PHP/")
     socket = host.paddock.sockets()["alice"]

@@ -154,3 +154,61 @@ def test_a_disk_has_a_weight_of_its_own(limited):
         paddock.config.write_text(good)
         paddock.cli("reload")
         assert (limited.group / "io.max").read_text() == ""
+
+
+def shmem(group):
+    return int(next(line.split()[1] for line in (group / "memory.stat").read_text().splitlines() if line.startswith("shmem ")))
+
+
+@pytest.fixture
+def compiled(own_host):
+    """A host whose sandboxes have come and gone: `kept` is what alice's opcache holds, `group` her cgroup."""
+    host = own_host(plan={**PLAN, "idle": "2s"})
+    for site in (host.alice, host.bob):
+        site.get("/hello.php", seconds=60).ok()
+    host.group = machine.cgroup2_mount() / host.paddock.cgroup / "tenants/alice"
+
+    def status(name):
+        return host.paddock.tenant_status(name)["kept_opcache_bytes"]
+
+    for name in ("alice", "bob"):
+        machine.wait_for(lambda name=name: status(name) > 0, 20, f"the opcache of {name} is kept", interval=0.5)
+    host.kept = status("alice")
+    return host
+
+
+def test_a_kept_opcache_is_charged_to_its_tenant(compiled):
+    assert compiled.group.is_dir() and not compiled.paddock.sandbox("alice")
+    assert shmem(compiled.group) >= compiled.kept > 1 << 20
+    compiled.alice.get("/hello.php", seconds=60).ok()
+    assert shmem(compiled.group) >= compiled.kept
+    compiled.paddock.cli("stop", "alice")
+    machine.wait_for(lambda: not compiled.group.exists(), 10, "with the last of it her cgroup is gone")
+
+
+def test_a_host_short_of_memory_has_it_back(compiled):
+    """Tasks of another cgroup stall for memory: first the opcaches that nobody uses go, then idle sandboxes."""
+    compiled.bob.get("/hello.php", seconds=60).ok()
+    with open("/proc/pressure/memory") as before:
+        assert "some" in before.read(), "the VM's kernel measures it"
+    group = machine.cgroup2_mount() / f"{compiled.paddock.cgroup}-stall"
+    group.mkdir()
+    try:
+        (group / "memory.high").write_text("16M")
+        (group / "memory.swap.max").write_text("0")
+        hog = subprocess.Popen(["python3", "-c", "import sys; sys.stdin.read(1); x = bytearray(64 << 20); sys.stdin.read()"],
+                               stdin=subprocess.PIPE)
+        try:
+            (group / "cgroup.procs").write_text(str(hog.pid))
+            hog.stdin.write(b"x")
+            hog.stdin.flush()
+            machine.wait_for(lambda: compiled.paddock.tenant_status("alice")["kept_opcache_bytes"] == 0, 10, "it is dropped")
+            machine.wait_for(lambda: "the host is short of memory" in compiled.paddock.log(), 5, "the log says why")
+        finally:
+            hog.kill()
+            hog.wait()
+    finally:
+        machine.wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text(), 10, "the hog is gone")
+        group.rmdir()
+    for site in (compiled.alice, compiled.bob):
+        site.get("/hello.php", seconds=60).ok()
