@@ -45,7 +45,7 @@ def servers(paddock, tenant, directory, docroots, account, front="proxy", childr
         yield sites
 
 
-def _install(place, docroots, owners):
+def install(place, docroots, owners):
     """What place() makes, in each document root, its owner's (struct_passwd)."""
     first, *others = docroots.values()
     for docroot in docroots.values():
@@ -62,31 +62,47 @@ def _install(place, docroots, owners):
 
 
 @contextlib.contextmanager
-def compared(make_paddock, accounts, directory, place, front="proxy", **options):
-    """A Comparison of an application that place(docroot) puts there: three copies, each with a database.
+def _database(paddock, accounts, directory, names):
+    """The socket of a MariaDB with these databases, which is in its usual place in the sandboxes of `paddock`."""
+    directory.mkdir()
+    database = MariaDB(directory, accounts.get(_DATABASE_ACCOUNT), {name: name for name in names})
+    paddock.plans["default"]["bind"] = [{"source": str(database.shown), "target": USUAL_DIRECTORY}]
+    with database.running():
+        yield database.socket
 
-    Each belongs to who runs its PHP. MariaDB is reached as on a host with Debian's: by "localhost", whose socket is below
-    /run/mysqld; Paddock's plan binds that. The user and the password of a database are its name.
+
+def _own(site):
+    """What an answer of this site alone has in it, and what a comparison shows instead."""
+    own = {f"127.0.0.1:{site.port}": "HOST", f"127.0.0.1%3A{site.port}": "HOST", str(site.docroot): "DOCROOT"}
+    return own | dict.fromkeys((site.database, site.database.upper()) if site.database else (), "DATABASE")
+
+
+@contextlib.contextmanager
+def compared(make_paddock, accounts, directory, place, front="proxy", database=True, **options):
+    """A Comparison of an application that place(docroot) puts there: three copies, each with a database of its own.
+
+    Each belongs to who runs its PHP. MariaDB is reached as on a host with Debian's: by "localhost", whose socket is
+    below /run/mysqld; Paddock's plan binds that. The user and the password of a database are its name. `database`:
+    False for an application that needs none.
     """
     paddock = make_paddock()
     tenant = paddock.add_tenant("alice")
     docroots = {name: directory / name / "public_html" for name in NAMES[:-1]} | {"paddock": tenant.docroot}
-    databases = {name: f"of_{name}" for name in NAMES}
+    databases = {name: f"of_{name}" for name in NAMES} if database else {}
     owners = {"mod_php": pwd.getpwnam(USER), "fpm": accounts.get(_FPM_ACCOUNT), "paddock": tenant.account}
-    _install(place, docroots, owners)
+    install(place, docroots, owners)
     (directory / "sessions").mkdir()
     (directory / "sessions").chmod(0o1777)
-    (directory / "mariadb").mkdir()
-    database = MariaDB(directory / "mariadb", accounts.get(_DATABASE_ACCOUNT), {name: name for name in databases.values()})
-    paddock.plans["default"]["bind"] = [{"source": str(database.shown), "target": USUAL_DIRECTORY}]
-    ini = {"mysqli.default_socket": database.socket, "session.save_path": directory / "sessions",
-           "sendmail_path": "/bin/true"}  # who has a mail server here does not get the applications' mail
-    with database.running():
+    # Who has a mail server here does not get the applications' mail.
+    ini = {"session.save_path": directory / "sessions", "sendmail_path": "/bin/true"}
+    with contextlib.ExitStack() as stack:
+        if database:
+            ini["mysqli.default_socket"] = stack.enter_context(
+                _database(paddock, accounts, directory / "mariadb", databases.values()))
         paddock.start()
         # An application that asks its own site needs a second one that answers.
-        with servers(paddock, tenant, directory, docroots, owners["fpm"], front, children=4, ini=ini) as sites:
-            for name, site in sites.items():
-                site.docroot, site.database, site.owner = docroots[name], databases[name], owners[name]
-            yield Comparison(sites, **options, own=lambda site: {
-                f"127.0.0.1:{site.port}": "HOST", f"127.0.0.1%3A{site.port}": "HOST",
-                str(site.docroot): "DOCROOT", site.database: "DATABASE", site.database.upper(): "DATABASE"})
+        sites = stack.enter_context(
+            servers(paddock, tenant, directory, docroots, owners["fpm"], front, children=4, ini=ini))
+        for name, site in sites.items():
+            site.docroot, site.database, site.owner = docroots[name], databases.get(name), owners[name]
+        yield Comparison(sites, **options, own=_own)
