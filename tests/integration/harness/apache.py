@@ -13,23 +13,35 @@ from .web import Site
 PROGRAM = "/usr/sbin/apache2"
 MODULE = machine.BIN / "mod_paddock.so"
 MODULES = "/usr/lib/apache2/modules"
-TYPES = "TypesConfig /dev/null\n" + "\n".join(f"AddType {kind} .{suffix}" for suffix, kind in {
-    "html": "text/html", "css": "text/css", "js": "text/javascript", "png": "image/png"}.items())
-_LOADED = ("authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite",
-           "proxy", "proxy_fcgi")
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript", "png": "image/png"}
+_LOADED = ("authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite")
 
-_MAIN = """\
+_BEGINNING = """\
 ServerRoot {directory}
 ServerName localhost
 PidFile {directory}/apache.pid
 DefaultRuntimeDir {directory}
 ErrorLog {directory}/apache-error.log
+User {user}
+Group {user}
+{modules}
+TypesConfig /dev/null
+{types}
+"""
+
+# What a host's Apache lets a site's .htaccess do.
+DIRECTORY = """\
+<Directory {docroot}>
+  AllowOverride All Nonfatal=Unknown
+  Options FollowSymLinks
+  Require all granted
+  DirectoryIndex index.php index.html
+</Directory>
+"""
+
+_MAIN = """\
 LogFormat "%h %v:%p \\"%r\\" %>s %B %D" short
 CustomLog {directory}/apache-access.log short
-User {user}
-Group {group}
-{modules}
-{types}
 StartServers {servers}
 ServerLimit {servers}
 MaxRequestWorkers {workers}
@@ -51,14 +63,9 @@ LimitRequestBody 0
 _SITE = """\
 Listen 127.0.0.1:{port}
 <VirtualHost 127.0.0.1:{port}>
-  ServerName localhost:{port}
-  DocumentRoot {docroot}
-  <Directory {docroot}>
-    AllowOverride All Nonfatal=Unknown
-    Options FollowSymLinks
-    Require all granted
-    DirectoryIndex index.php index.html
-  </Directory>
+ServerName localhost:{port}
+DocumentRoot {docroot}
+""" + DIRECTORY + """\
 {handler}
 </VirtualHost>
 """
@@ -89,6 +96,14 @@ PaddockConfig {config}
 
 # A child that crashed, or what a module under sanitizers reports.
 _ALARMS = re.compile(r".*(exit signal|Sanitizer|runtime error:).*(\n.*){0,40}")
+
+
+def beginning(directory, user, mpm, modules=()):
+    """What any Apache here is told first, whoever runs PHP; `modules`: beside those that all have."""
+    loaded = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so"
+                       for name in (f"mpm_{mpm}", *_LOADED, *modules))
+    types = "\n".join(f"AddType {kind} .{suffix}" for suffix, kind in _TYPES.items())
+    return _BEGINNING.format(directory=directory, user=user, modules=loaded, types=types)
 
 
 @dataclasses.dataclass
@@ -122,10 +137,9 @@ class Apache:
         return site
 
     def _write(self):
-        modules = "\n".join(f"LoadModule {name}_module {MODULES}/mod_{name}.so" for name in (f"mpm_{self.mpm}", *_LOADED))
-        text = _MAIN.format(directory=self.directory, user=self.user, group=self.user, modules=modules,
-                            types=TYPES, servers=self.servers, threads=self.threads, workers=self.servers * self.threads,
-                            timeout=int(machine.patience(60)))
+        text = beginning(self.directory, self.user, self.mpm, ("proxy", "proxy_fcgi"))
+        text += _MAIN.format(directory=self.directory, servers=self.servers, threads=self.threads,
+                             workers=self.servers * self.threads, timeout=int(machine.patience(60)))
         if self.paddock:
             text += _MODULE.format(module=MODULE, config=self.paddock.config)
         text += self.main

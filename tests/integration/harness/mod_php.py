@@ -6,48 +6,30 @@ from . import apache, daemon, machine
 from .web import Site
 
 USER = "www-data"
-_MODULES = ("mpm_prefork", "authz_core", "mime", "dir", "alias", "env", "setenvif", "headers", "rewrite")
 
 _CONFIG = """\
-ServerRoot {directory}
-ServerName localhost
 Listen 127.0.0.1:{port}
-PidFile {directory}/pid
-DefaultRuntimeDir {directory}
-ErrorLog {directory}/error.log
-{modules}
-LoadModule php_module {library}
+LoadModule php_module {modules}/libphp8.2.so
 PHPIniDir /etc/php/8.2/embed
-User {user}
-Group {user}
 StartServers {children}
 MinSpareServers 1
 MaxSpareServers {children}
 ServerLimit {children}
 MaxRequestWorkers {children}
-{types}
 DocumentRoot {docroot}
 {ini}
-<Directory {docroot}>
-  AllowOverride All Nonfatal=Unknown
-  Options FollowSymLinks
-  Require all granted
-  DirectoryIndex index.php index.html
-</Directory>
 <FilesMatch "\\.php$">
   SetHandler application/x-httpd-php
 </FilesMatch>
-"""
+""" + apache.DIRECTORY
 
 
 @contextlib.contextmanager
 def mod_php(directory, docroot, children=1, ini=None):
     """The site that it serves; `ini`: settings beside those of php.ini."""
     site = Site(machine.free_port())
-    (directory / "mod_php.conf").write_text(_CONFIG.format(
-        directory=directory, port=site.port, docroot=docroot, user=USER, children=children, types=apache.TYPES,
-        library=f"{apache.MODULES}/libphp8.2.so",
-        modules="\n".join(f"LoadModule {name}_module {apache.MODULES}/mod_{name}.so" for name in _MODULES),
+    (directory / "mod_php.conf").write_text(apache.beginning(directory, USER, "prefork") + _CONFIG.format(
+        port=site.port, docroot=docroot, children=children, modules=apache.MODULES,
         ini="\n".join(f'php_admin_value {name} "{value}"' for name, value in (ini or {}).items())))
 
     def answers():
