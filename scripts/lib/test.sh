@@ -52,12 +52,8 @@ vm_selftest() {
   vagrant/vm/run --timeout 180 --log "$PWD/$log_directory/vm-kernel-selftest.log" -- vagrant/vm/selftest
 }
 
-fetch_applications() { demo/dokuwiki fetch && tests/integration/fetch; }
-
 # fetch_for_vm: what the tests download where there is a network, since the VM has none.
-fetch_for_vm() {
-  fetch_applications || { apt-get --quiet update && fetch_applications; }
-}
+fetch_for_vm() { demo/dokuwiki fetch && tests/integration/fetch; }
 
 # vm_integration_tests [PYTEST ARGUMENT...]
 vm_integration_tests() {
