@@ -14,6 +14,7 @@
 #include <ctime>
 #include <deque>
 #include <optional>
+#include <utility>
 
 #include "base/event_loop.h"
 #include "base/monotonic.h"
@@ -42,9 +43,12 @@ constexpr int kGrowthLooks = 5;
 // Until the keeper wants to hear of the last free place again: after a new worker, and after a false alarm.
 constexpr auto kAfterGrowth = 5ms;
 constexpr auto kAfterFalseAlarm = 50ms;
-// A worker too many is retired when so many looks in a row found somebody idle.
+// A worker too many is retired when so many looks in a row found somebody idle, or that since the last look
+// one request in so many had been waited for: at the moment of a look a crowd of short requests has everybody
+// busy who is there.
 constexpr auto kSurplusLook = 1s;
 constexpr int kSurplusLooks = 5;
+constexpr std::uint64_t kAwaitedShare = 4;
 // Signals to ending workers are repeated (WorkerPool::wake_ending()).
 constexpr auto kWakeEvery = 5ms;
 constexpr auto kPatienceWithoutDrain = 10s;
@@ -251,7 +255,7 @@ class Keeper {
         idle_looks_ = 0;
         return;
       }
-      idle_looks_ = all_busy() ? 0 : idle_looks_ + 1;
+      idle_looks_ = all_busy() && !requests_are_awaited() ? 0 : idle_looks_ + 1;
       if (idle_looks_ >= kSurplusLooks && pool_.retire_one()) {
         idle_looks_ = kSurplusLooks - 1;
         wake_ending();
@@ -259,6 +263,15 @@ class Keeper {
       }
       look_for_surplus();
     });
+  }
+
+  // Since the last call.
+  bool requests_are_awaited() {
+    const std::uint64_t gaps = control_->idle_gaps.load(std::memory_order_relaxed);
+    const std::uint64_t requests = board_->requests.load(std::memory_order_relaxed);
+    const auto new_gaps = static_cast<std::uint32_t>(gaps - std::exchange(gaps_seen_, gaps));
+    const std::uint64_t new_requests = requests - std::exchange(requests_seen_, requests);
+    return new_gaps * kAwaitedShare > new_requests;
   }
 
   void wake_ending() {
@@ -465,6 +478,8 @@ class Keeper {
   bool waking_ = false;
   bool looking_for_surplus_ = false;
   int idle_looks_ = 0;
+  std::uint64_t gaps_seen_ = 0;
+  std::uint64_t requests_seen_ = 0;
   int young_deaths_ = 0;
   Clock::time_point last_young_death_;
   Clock::time_point not_before_;

@@ -125,7 +125,10 @@ void add_process(zval *list, const scoreboard::Slot &slot, std::uint64_t now_ns,
   array_init(&process);
   add_assoc_long(&process, "pid", slot.pid.load(std::memory_order_relaxed));
   add_assoc_string(&process, "state", state == scoreboard::State::kBusy ? "Running" : "Idle");
-  add_assoc_long(&process, "requests", static_cast<zend_long>(slot.requests.load(std::memory_order_relaxed)));
+  // With the one that it is in, as PHP-FPM has it.
+  add_assoc_long(&process, "requests",
+                 static_cast<zend_long>(slot.requests.load(std::memory_order_relaxed) +
+                                        (state == scoreboard::State::kBusy ? 1 : 0)));
   const auto since_s = static_cast<zend_long>(age / 1'000'000'000);
   add_assoc_long(&process, "start-time", static_cast<zend_long>(now) - since_s);
   add_assoc_long(&process, "start-since", since_s);
@@ -173,7 +176,6 @@ PHP_FUNCTION(fpm_get_status) {
                  busy >= static_cast<zend_long>(pool.workers_max) ? 1 : 0);
   add_assoc_long(return_value, "slow-requests",
                  static_cast<zend_long>(board->slow.load(std::memory_order_relaxed)));
-  add_assoc_long(return_value, "max-processes", static_cast<zend_long>(pool.workers_max));
   zval processes;
   array_init(&processes);
   for (const scoreboard::Slot &slot : board->slots) add_process(&processes, slot, now_ns, now);

@@ -88,7 +88,7 @@ Items process_items(const scoreboard::SlotView &slot, Format format) {
       text("state", busy ? "Running" : "Idle"),
       time_of("start time", static_cast<std::uint64_t>(std::time(nullptr)) - since, format),
       number("start since", since),
-      number("requests", slot.requests),
+      number("requests", slot.requests + (busy ? 1 : 0)),
       number("request duration", busy ? age / 1'000 : 0),
       text("request method", slot.method.empty() ? "-" : slot.method),
       text("request URI", slot.uri.empty() ? "-" : slot.uri),

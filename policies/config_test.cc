@@ -495,3 +495,19 @@ TEST_CASE("the manual describes every key") {
     }
   }
 }
+
+TEST_CASE("the binds that a start has to carry are bounded") {
+  const auto with = [](int count) {
+    std::string text = "[plan.a]\nopcache_keep = \"90m\"\n";
+    for (int i = 0; i < count; ++i) text += "[[plan.a.bind]]\nsource = \"/srv/" + std::to_string(i) + "\"\n";
+    return parse(text);
+  };
+  const auto most = with(64);
+  REQUIRE(most.config);
+  CHECK(most.config->plans.at("a").binds.size() == 64);
+  CHECK(most.config->plans.at("a").opcache_keep == std::chrono::minutes(90));
+  const auto beyond = with(65);
+  CHECK_FALSE(beyond.config);
+  REQUIRE(beyond.diagnostics.size() == 1);
+  CHECK(beyond.diagnostics.front().to_string().find("more than 64 binds") != std::string::npos);
+}

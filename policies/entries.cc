@@ -26,12 +26,6 @@ bool is_ini_name(std::string_view name) {
   });
 }
 
-bool is_variable_name(std::string_view name) {
-  return !name.empty() && name.size() <= kLongestIniName && !(name[0] >= '0' && name[0] <= '9') &&
-         std::all_of(name.begin(), name.end(),
-                     [](char c) { return is_lower_or_digit(c) || is_upper(c) || c == '_'; });
-}
-
 bool has_control_character(std::string_view text) {
   return std::any_of(text.begin(), text.end(),
                      [](char c) { return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f; });
@@ -182,6 +176,12 @@ void read_binds(Section &section, const std::vector<std::string> &hidden, const 
     read_bind(section.inside("bind", *value->as<Table>(), value->where), hidden, machine, binds, problem);
   if (binds.size() > kMostBinds)
     section.fail("bind", "more than " + std::to_string(kMostBinds) + " binds", "a directory above them");
+}
+
+bool is_variable_name(std::string_view name) {
+  return !name.empty() && name.size() <= kLongestIniName && !(name[0] >= '0' && name[0] <= '9') &&
+         std::all_of(name.begin(), name.end(),
+                     [](char c) { return is_lower_or_digit(c) || is_upper(c) || c == '_'; });
 }
 
 bool is_valid_name(std::string_view name) {

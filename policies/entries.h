@@ -24,6 +24,9 @@ void read_environment(Section &section, std::vector<std::string> &environment);
 void read_binds(Section &section, const std::vector<std::string> &hidden, const Machine &machine,
                 std::vector<Bind> &binds, std::string *problem = nullptr);
 
+// Of an environment variable: [A-Za-z_][A-Za-z0-9_]{0,127}.
+[[nodiscard]] bool is_variable_name(std::string_view name);
+
 // Names of plans and tenants: [a-z0-9][a-z0-9._-]{0,62}. They become parts of paths, host names and cgroups.
 [[nodiscard]] bool is_valid_name(std::string_view name);
 inline constexpr const char *kNameRule =

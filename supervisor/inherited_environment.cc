@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstdlib>
 #include <string_view>
+
+#include "policies/entries.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -30,12 +31,6 @@ constexpr std::array<std::string_view, 18> kNotForTenants = {"HOME",
                                                              "STATE_DIRECTORY",
                                                              "LOGS_DIRECTORY"};
 
-bool is_variable(std::string_view name) {
-  return !name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
-         std::all_of(name.begin(), name.end(),
-                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; });
-}
-
 }  // namespace
 
 std::vector<std::string> inherited_environment() {
@@ -56,7 +51,7 @@ std::vector<std::string> resolved(std::vector<std::string> entries) {
     const std::size_t equals = entry.find('=');
     if (equals == std::string::npos || entry.size() < equals + 3 || entry[equals + 1] != '$') continue;
     const std::string other = entry.substr(equals + 2);
-    if (!is_variable(other)) continue;
+    if (!policies::is_variable_name(other)) continue;
     const char *value = std::getenv(other.c_str());
     entry = entry.substr(0, equals + 1) + (value == nullptr ? "" : value);
   }

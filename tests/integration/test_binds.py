@@ -108,3 +108,16 @@ def test_a_bind_of_a_missing_path_is_refused(bound):
     checked = paddock.cli("check", check=False)
     assert checked.returncode == 1
     assert "this tenant is left out" in checked.stdout + checked.stderr
+
+
+def test_as_many_as_a_plan_may_have(make_paddock, make_apache):
+    paddock = make_paddock()
+    places = [paddock.directory / f"place-{number}" for number in range(64)]
+    for place in places:
+        place.mkdir(mode=0o755)
+    paddock.plans["default"]["bind"] = [{"source": str(place), "target": f"/opt/{place.name}"} for place in places]
+    paddock.with_mail(["/bin/true"])
+    paddock.add_tenant("alice")
+    paddock.start()
+    site = make_apache(paddock).sites["alice"]
+    assert site.run("return count(glob('/opt/place-*'));") == len(places)
