@@ -77,6 +77,8 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   queue_.set_patience(terms_.queue_time);
   sandbox_->page->body_limit.store(terms_.body_bytes, std::memory_order_relaxed);
   sandbox_->page->answer_limit.store(terms_.answer_bytes, std::memory_order_relaxed);
+  sandbox_->page->queue_limit.store(static_cast<std::uint32_t>(terms_.queue), std::memory_order_relaxed);
+  tell_queue();
   sandbox_->page->send_time_ms.store(static_cast<std::uint32_t>(terms_.send_time.count()),
                                      std::memory_order_relaxed);
   if (sandbox_->page->takeover.load(std::memory_order_relaxed) != 0) {
@@ -199,7 +201,10 @@ void Admission::look_again() {
 
 void Admission::take_over() {
   state_ = State::kTaken;
-  if (sandbox_) sandbox_->page->takeover.store(1, std::memory_order_release);
+  if (sandbox_) {
+    sandbox_->page->takeovers.fetch_add(1, std::memory_order_relaxed);
+    sandbox_->page->takeover.store(1, std::memory_order_release);
+  }
   since_ = Clock::now();
   stolen_ = 0;
   accept_again_at_ = since_;
@@ -246,7 +251,17 @@ void Admission::accept_waiting() {
       pause_socket();
       break;
   }
+  tell_queue();
   hand_out();
+}
+
+void Admission::tell_queue() {
+  if (!sandbox_) return;
+  const auto size = static_cast<std::uint32_t>(queue_.size());
+  handoff::Page &page = *sandbox_->page.get();
+  page.queue.store(size, std::memory_order_relaxed);
+  if (size > page.queue_most.load(std::memory_order_relaxed))
+    page.queue_most.store(size, std::memory_order_relaxed);
 }
 
 void Admission::trim() {
@@ -256,11 +271,13 @@ void Admission::trim() {
 
 void Admission::refuse(WaitingRequest request, const std::shared_ptr<const Response> &response) {
   refused_at_ = Clock::now();
+  tell_queue();
   refuser_.refuse(tenant_, name_, std::move(request.connection), response, std::move(request.progress));
 }
 
 void Admission::add(WaitingRequest request) {
   queue_.push(std::move(request));
+  tell_queue();
   if (!sandbox_) return;
   if (state_ == State::kTaken || state_ == State::kReturning) return hand_out();
   // Workers accept: a free one is handed this, and no more than there are free ones.
@@ -292,6 +309,7 @@ void Admission::hand_to_idle() {
   for (const std::uint32_t idle = idle_workers(); unasked_ + credits_ < idle && !queue_.empty(); ++unasked_) {
     if (!send_to_worker(queue_.front())) return;
     [[maybe_unused]] const WaitingRequest sent = queue_.pop_front();
+    tell_queue();
   }
 }
 
@@ -300,6 +318,7 @@ void Admission::hand_out() {
   for (credits_ = std::min(credits_, asking_workers()); credits_ > 0 && !queue_.empty(); --credits_) {
     if (!send_to_worker(queue_.front())) break;
     [[maybe_unused]] const WaitingRequest sent = queue_.pop_front();
+    tell_queue();
   }
   if (state_ == State::kReturning && queue_.empty()) leave();
 }

@@ -110,6 +110,7 @@ class Admission {
   void hand_to_idle();
   void refuse(WaitingRequest request, const std::shared_ptr<const Response> &response);
   void trim();
+  void tell_queue();
 
   void tick_after(Clock::duration delay);
   void watch_socket();

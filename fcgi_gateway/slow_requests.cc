@@ -242,10 +242,18 @@ SlowRequests::Outcome SlowRequests::understand(Request &request, const Site &sit
       case Event::kError:
         return Outcome::kClose;
       case Event::kReply: {
+        // In the middle of a request the worker answers, who is given all of it again.
+        if (!assembler.idle()) break;
         const auto reply = assembler.data();
         if (::send(request.kept.connection.get(), reply.data(), reply.size(), MSG_NOSIGNAL | MSG_DONTWAIT) !=
             static_cast<ssize_t>(reply.size()))
           return Outcome::kClose;
+        // It would be answered twice. Before a request not much comes (RequestLimits): all of it is here.
+        std::string &received = request.kept.received;
+        if (!request.kept.parts.empty() || request.file.valid() || bytes.size() > received.size())
+          return Outcome::kClose;
+        received.erase(0, received.size() - bytes.size());
+        bytes = bytes_of(received);
         break;
       }
     }

@@ -148,7 +148,8 @@ Connection::Arrival Connection::read_request() {
       }
       case Event::kReply:
         if (!answer_assembler()) return Arrival::kNothing;
-        inbox_.forget_all_but(rest_);
+        // In the middle of a request what came before is part of it.
+        if (assembler_.idle()) inbox_.forget_all_but(rest_);
         break;
       case Event::kRefused:
         answer_assembler();

@@ -20,6 +20,7 @@
 #include "base/monotonic.h"
 #include "php_worker/log_relay.h"
 #include "php_worker/pool_control.h"
+#include "php_worker/pool_view.h"
 #include "php_worker/programs/shared_program.h"
 #include "php_worker/request_watch.h"
 #include "php_worker/sapi.h"
@@ -517,7 +518,7 @@ Result<int> keep(KeeperOptions &options) {
   PADDOCK_TRY(EventLoop loop, EventLoop::create());
   UniqueFd growth(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!growth.valid()) return errno_error("eventfd");
-  set_pool_view({options.name, options.workers_max, monotonic_ns(), board.get()});
+  set_pool_view({options.name, monotonic_ns(), board.get(), page.valid() ? page.get() : &no_gateway});
   Keeper keeper(options, loop, board.get(), control, page.valid() ? *page.get() : no_gateway,
                 std::move(growth), std::move(signals));
   for (const std::string &name : options.refused_ini) keeper.refused_ini(name);

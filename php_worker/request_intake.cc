@@ -4,6 +4,7 @@
 #include <string>
 
 #include "php_worker/environment_repair.h"
+#include "php_worker/pool_view.h"
 #include "php_worker/sapi.h"
 #include "php_worker/sapi_request.h"
 #include "php_worker/status_page.h"
@@ -25,7 +26,7 @@ bool answer_page(Connection &connection, const Params &params) {
     page = {"text/plain", serving().ping_response};
   } else if (!serving().status_path.empty() && name == serving().status_path &&
              pool_view().board != nullptr) {
-    page = status_page(pool_view(), params.get("QUERY_STRING"));
+    page = status_page(params.get("QUERY_STRING"));
   } else {
     return false;
   }
@@ -33,7 +34,7 @@ bool answer_page(Connection &connection, const Params &params) {
       std::string(powered_by()) +
       "Expires: Thu, 01 Jan 1970 00:00:00 GMT\r\nCache-Control: no-cache, no-store, must-revalidate, "
       "max-age=0\r\nContent-type: " +
-      page.type + (page.type.find(';') == std::string::npos ? ";charset=UTF-8" : "") + "\r\n\r\n";
+      page.type + (page.type.starts_with("text/") ? ";charset=UTF-8" : "") + "\r\n\r\n";
   connection.write(head.data(), head.size());
   if (params.get("REQUEST_METHOD") != "HEAD") connection.write(page.body.data(), page.body.size());
   connection.finish();

@@ -41,15 +41,6 @@ void set_serving(const zygote_link::Serving &serving);
 // wants them for a process that serves request after request.
 void prepare_worker_php();
 
-// What a worker tells about the request it is in, as far as PHP is asked for it (fpm_get_status()).
-struct PoolView {
-  std::string name;
-  std::uint32_t workers_max = 0;
-  std::uint64_t start_ns = 0;   // CLOCK_MONOTONIC
-  const void *board = nullptr;  // scoreboard::Board
-};
-void set_pool_view(const PoolView &view);
-
 // Runs the request whose params have been decoded, to its end: the answer is finished, but the connection is
 // not closed. What goes wrong goes to standard error, a line each. `script` receives the file's path, for the
 // scoreboard, before it runs. The status that was sent; 0: none.

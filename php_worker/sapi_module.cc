@@ -10,6 +10,7 @@
 
 #include "base/monotonic.h"
 #include "php_worker/access_log.h"
+#include "php_worker/pool_view.h"
 #include "php_worker/request_figures.h"
 #include "php_worker/response_headers.h"
 #include "php_worker/sapi.h"
@@ -20,7 +21,6 @@ namespace paddock::php_worker {
 namespace {
 
 ModuleSettings settings;
-PoolView pool;
 
 PHP_INI_MH(on_fix_pathinfo) {
   (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
@@ -135,9 +135,13 @@ void add_process(zval *list, const scoreboard::Slot &slot, std::uint64_t now_ns,
   add_assoc_long(&process, "request-duration",
                  state == scoreboard::State::kBusy ? static_cast<zend_long>(age / 1'000) : 0);
   add_text(&process, "request-method", slot.method, sizeof slot.method);
-  add_text(&process, "request-uri", slot.uri, sizeof slot.uri);
-  add_assoc_string(&process, "query-string", "");
-  add_assoc_long(&process, "request-length", 0);
+  const std::string_view uri(slot.uri, ::strnlen(slot.uri, sizeof slot.uri));
+  const std::size_t mark = std::min(uri.find('?'), uri.size());
+  add_assoc_stringl(&process, "request-uri", uri.data(), mark);
+  add_assoc_stringl(&process, "query-string", uri.data() + std::min(mark + 1, uri.size()),
+                    uri.size() - std::min(mark + 1, uri.size()));
+  add_assoc_long(&process, "request-length",
+                 static_cast<zend_long>(slot.content_length.load(std::memory_order_relaxed)));
   add_assoc_string(&process, "user", "-");
   add_text(&process, "script", slot.script, sizeof slot.script);
   const auto taken = static_cast<double>(slot.last_taken_ns.load(std::memory_order_relaxed));
@@ -151,34 +155,31 @@ void add_process(zval *list, const scoreboard::Slot &slot, std::uint64_t now_ns,
 
 PHP_FUNCTION(fpm_get_status) {
   ZEND_PARSE_PARAMETERS_NONE();
-  const auto *board = static_cast<const scoreboard::Board *>(pool.board);
-  if (board == nullptr) RETURN_FALSE;
-  const std::uint64_t now_ns = monotonic_ns();
+  if (pool_view().board == nullptr) RETURN_FALSE;
   const std::time_t now = std::time(nullptr);
-  const auto running = static_cast<zend_long>((now_ns - pool.start_ns) / 1'000'000'000);
-  const auto workers = static_cast<zend_long>(board->workers.load(std::memory_order_relaxed));
-  const auto busy = static_cast<zend_long>(board->busy.load(std::memory_order_relaxed));
+  const PoolFigures figures = pool_figures();
   array_init(return_value);
-  add_assoc_stringl(return_value, "pool", pool.name.data(), pool.name.size());
+  const auto add = [return_value](const char *name, std::uint64_t value) {
+    add_assoc_long(return_value, name, static_cast<zend_long>(value));
+  };
+  add_assoc_stringl(return_value, "pool", pool_view().name.data(), pool_view().name.size());
   add_assoc_string(return_value, "process-manager", "ondemand");
-  add_assoc_long(return_value, "start-time", static_cast<zend_long>(now) - running);
-  add_assoc_long(return_value, "start-since", running);
-  add_assoc_long(return_value, "accepted-conn",
-                 static_cast<zend_long>(board->requests.load(std::memory_order_relaxed)) + busy);
-  // The kernel's and the gateway's, which a sandbox does not see.
-  for (const char *name : {"listen-queue", "max-listen-queue", "listen-queue-len"})
-    add_assoc_long(return_value, name, 0);
-  add_assoc_long(return_value, "idle-processes", std::max<zend_long>(workers - busy, 0));
-  add_assoc_long(return_value, "active-processes", busy);
-  add_assoc_long(return_value, "total-processes", workers);
-  add_assoc_long(return_value, "max-active-processes", std::max(busy, workers));
-  add_assoc_long(return_value, "max-children-reached",
-                 busy >= static_cast<zend_long>(pool.workers_max) ? 1 : 0);
-  add_assoc_long(return_value, "slow-requests",
-                 static_cast<zend_long>(board->slow.load(std::memory_order_relaxed)));
+  add("start-time", static_cast<std::uint64_t>(now) - figures.since_s);
+  add("start-since", figures.since_s);
+  add("accepted-conn", figures.accepted);
+  add("listen-queue", figures.queue);
+  add("max-listen-queue", figures.queue_most);
+  add("listen-queue-len", figures.queue_limit);
+  add("idle-processes", figures.idle);
+  add("active-processes", figures.active);
+  add("total-processes", figures.workers);
+  add("max-active-processes", figures.active_most);
+  add("max-children-reached", figures.limit_reached);
+  add("slow-requests", figures.slow);
   zval processes;
   array_init(&processes);
-  for (const scoreboard::Slot &slot : board->slots) add_process(&processes, slot, now_ns, now);
+  const std::uint64_t now_ns = monotonic_ns();
+  for (const scoreboard::Slot &slot : pool_view().board->slots) add_process(&processes, slot, now_ns, now);
   add_assoc_zval(return_value, "procs", &processes);
 }
 
@@ -257,14 +258,6 @@ zend_module_entry *fastcgi_module() {
 
 const ModuleSettings &module_settings() {
   return settings;
-}
-
-void set_pool_view(const PoolView &view) {
-  pool = view;
-}
-
-const PoolView &pool_view() {
-  return pool;
 }
 
 }  // namespace paddock::php_worker

@@ -27,8 +27,6 @@ void finish_answer(Connection &connection);
 // Null outside of a request.
 SapiRequest *current_request();
 
-const PoolView &pool_view();
-
 // How the tenant's requests are served.
 const zygote_link::Serving &serving();
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/monotonic.h"
+#include "php_worker/pool_view.h"
 #include "protocols/scoreboard/scoreboard.h"
 
 namespace paddock::php_worker {
@@ -22,7 +23,7 @@ struct Item {
   std::string name;
   std::string text;
   bool number = true;
-  std::string metric = {};  // its name in OpenMetrics; empty: not there
+  std::string metric = {};  // its name in OpenMetrics, behind phpfpm_; empty: not there
   std::string kind = {};
 };
 using Items = std::vector<Item>;
@@ -35,9 +36,9 @@ Item text(std::string name, std::string value) {
   return {std::move(name), std::move(value), false};
 }
 
-// A time is a number in JSON, "24/Nov/2026:16:51:26 +0000" elsewhere.
+// A time is a number for programs, "24/Nov/2026:16:51:26 +0000" for people.
 Item time_of(std::string name, std::uint64_t seconds, Format format) {
-  if (format == Format::kJson) return number(std::move(name), seconds);
+  if (format == Format::kJson || format == Format::kXml) return number(std::move(name), seconds);
   const auto when = static_cast<std::time_t>(seconds);
   tm parts{};
   ::localtime_r(&when, &parts);
@@ -46,28 +47,23 @@ Item time_of(std::string name, std::uint64_t seconds, Format format) {
   return text(std::move(name), {formatted.data(), size});
 }
 
-Items pool_items(const PoolView &pool, const scoreboard::Board &board, Format format) {
-  const auto workers = std::uint64_t{board.workers.load(std::memory_order_relaxed)};
-  const auto busy = std::uint64_t{board.busy.load(std::memory_order_relaxed)};
-  const std::uint64_t since = (monotonic_ns() - pool.start_ns) / 1'000'000'000;
+Items pool_items(Format format) {
+  const PoolFigures figures = pool_figures();
   return {
-      text("pool", pool.name),
+      text("pool", pool_view().name),
       text("process manager", "ondemand"),
-      time_of("start time", static_cast<std::uint64_t>(std::time(nullptr)) - since, format),
-      number("start since", since, "phpfpm_start_since", "counter"),
-      number("accepted conn", board.requests.load(std::memory_order_relaxed) + busy,
-             "phpfpm_accepted_connections", "counter"),
-      // The queue is the kernel's and the gateway's; a sandbox does not see it.
-      number("listen queue", 0, "phpfpm_listen_queue", "gauge"),
-      number("max listen queue", 0, "phpfpm_max_listen_queue", "gauge"),
-      number("listen queue len", 0, "phpfpm_listen_queue_length", "gauge"),
-      number("idle processes", workers > busy ? workers - busy : 0, "phpfpm_idle_processes", "gauge"),
-      number("active processes", busy, "phpfpm_active_processes", "gauge"),
-      number("total processes", workers, "phpfpm_total_processes", "gauge"),
-      number("max active processes", std::max(busy, workers), "phpfpm_max_active_processes", "gauge"),
-      number("max children reached", busy >= pool.workers_max ? 1 : 0, "phpfpm_max_children_reached",
-             "counter"),
-      number("slow requests", board.slow.load(std::memory_order_relaxed), "phpfpm_slow_requests", "counter"),
+      time_of("start time", static_cast<std::uint64_t>(std::time(nullptr)) - figures.since_s, format),
+      number("start since", figures.since_s, "start_since", "counter"),
+      number("accepted conn", figures.accepted, "accepted_connections", "counter"),
+      number("listen queue", figures.queue, "listen_queue", "gauge"),
+      number("max listen queue", figures.queue_most, "max_listen_queue", "counter"),
+      number("listen queue len", figures.queue_limit, "listen_queue_length", "gauge"),
+      number("idle processes", figures.idle, "idle_processes", "gauge"),
+      number("active processes", figures.active, "active_processes", "gauge"),
+      number("total processes", figures.workers, "total_processes", "gauge"),
+      number("max active processes", figures.active_most, "max_active_processes", "counter"),
+      number("max children reached", figures.limit_reached, "max_children_reached", "counter"),
+      number("slow requests", figures.slow, "slow_requests", "counter"),
   };
 }
 
@@ -92,7 +88,7 @@ Items process_items(const scoreboard::SlotView &slot, Format format) {
       number("request duration", busy ? age / 1'000 : 0),
       text("request method", slot.method.empty() ? "-" : slot.method),
       text("request URI", slot.uri.empty() ? "-" : slot.uri),
-      number("content length", 0),
+      number("content length", slot.content_length),
       text("user", "-"),
       text("script", slot.script.empty() ? "-" : slot.script),
       {"last request cpu", percent(slot.last_cpu_ns, slot.last_taken_ns)},
@@ -161,12 +157,15 @@ std::string as_rows(const Items &items) {
   return out;
 }
 
-std::string as_metrics(const Items &items) {
+std::string as_metrics(Items items) {
+  // Alerts are written for this one.
+  items.insert(items.begin(), number("the pool answers", 1, "up", "gauge"));
   std::string out;
   for (const Item &item : items) {
     if (item.metric.empty()) continue;
-    out += "# HELP " + item.metric + " " + item.name + "\n# TYPE " + item.metric + " " + item.kind + "\n" +
-           item.metric + " " + item.text + "\n";
+    const std::string metric = "phpfpm_" + item.metric;
+    out += "# HELP " + metric + " " + item.name + "\n# TYPE " + metric + " " + item.kind + "\n" + metric +
+           " " + item.text + "\n";
   }
   return out;
 }
@@ -182,13 +181,12 @@ Format format_of(std::string_view query) {
 
 }  // namespace
 
-Page status_page(const PoolView &pool, std::string_view query) {
-  const auto &board = *static_cast<const scoreboard::Board *>(pool.board);
+Page status_page(std::string_view query) {
   const Format format = format_of(query);
-  const Items items = pool_items(pool, board, format);
+  const Items items = pool_items(format);
   std::vector<Items> processes;
   if (query.find("full") != std::string_view::npos)
-    for (const scoreboard::Slot &slot : board.slots)
+    for (const scoreboard::Slot &slot : pool_view().board->slots)
       if (const auto view = scoreboard::read_slot(slot); view.state != State::kEmpty)
         processes.push_back(process_items(view, format));
   const bool full = !processes.empty();
@@ -214,7 +212,8 @@ Page status_page(const PoolView &pool, std::string_view query) {
       break;
     case Format::kHtml:
       page = {"text/html",
-              "<!DOCTYPE html>\n<html lang=\"en\"><head><title>PHP status</title></head><body>\n<table>\n" +
+              "<!DOCTYPE html>\n<html lang=\"en\"><head><title>PHP-FPM Status "
+              "Page</title></head><body>\n<table>\n" +
                   as_rows(items) + "</table>\n"};
       for (const Items &process : processes) page.body += "<table>\n" + as_rows(process) + "</table>\n";
       page.body += "</body></html>\n";

@@ -4,9 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "php_worker/params.h"
-#include "php_worker/sapi.h"
-
 namespace paddock::php_worker {
 
 struct Page {
@@ -15,7 +12,8 @@ struct Page {
 };
 
 // `query` as FPM reads it: json, xml, html or openmetrics choose the format (text else), full lists the
-// processes. The board is the tenant's own, and so is the page; what it holds is escaped for the format.
-[[nodiscard]] Page status_page(const PoolView &pool, std::string_view query);
+// processes. Of pool_view(), which has a board. The board is the tenant's own, and so is the page; what it
+// holds is escaped for the format.
+[[nodiscard]] Page status_page(std::string_view query);
 
 }  // namespace paddock::php_worker

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <ctime>
@@ -309,6 +310,9 @@ class Worker final : private Relief {
     slot_.state.store(static_cast<std::uint32_t>(State::kBusy), std::memory_order_release);
     scoreboard::Board &board = *context_.board;
     const std::uint32_t busy = board.busy.fetch_add(1, std::memory_order_relaxed) + 1;
+    std::uint32_t most = board.busy_most.load(std::memory_order_relaxed);
+    while (busy > most && !board.busy_most.compare_exchange_weak(most, busy, std::memory_order_relaxed)) {
+    }
     if (busy >= context_.control->workers_max.load(std::memory_order_relaxed))
       context_.control->raise_alarm(*context_.page, handoff_);
     if (busy >= board.workers.load(std::memory_order_relaxed) &&
@@ -319,17 +323,20 @@ class Worker final : private Relief {
     }
   }
 
-  // Method and URI, straight from the wire: whether the params are good as a whole is seen later.
+  // Method, URI and length, straight from the wire: whether the params are good as a whole is seen later.
   void note_request() {
     std::string_view name;
     std::string_view value;
     std::string_view method;
     std::string_view uri;
+    std::uint64_t length = 0;
     fastcgi::ParamsDecoder decoder(connection_.params());
     while (decoder.next(name, value)) {
       if (name == "REQUEST_METHOD") method = value;
       if (name == "REQUEST_URI") uri = value;
+      if (name == "CONTENT_LENGTH") std::from_chars(value.data(), value.data() + value.size(), length);
     }
+    slot_.content_length.store(length, std::memory_order_relaxed);
     copy_text(slot_.method, method);
     copy_text(slot_.uri, uri);
     slot_.script[0] = '\0';

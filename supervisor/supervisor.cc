@@ -438,7 +438,6 @@ Result<control::Reloaded> Supervisor::reload() {
   for (const auto &[name, refusal] : refused_plans_)
     note(control::FindingSeverity::kError, "plan " + name, refusal.message());
 
-  std::erase_if(leaving_, [](const auto &tenant) { return tenant->run() == nullptr; });
   for (auto it = tenants_.begin(); it != tenants_.end();) {
     if (config_->tenants.contains(it->first)) {
       ++it;
@@ -486,8 +485,8 @@ Supervisor::Tenants::iterator Supervisor::remove_tenant(Tenants::iterator positi
   by_number_.erase(tenant->number());
   ::unlink(tenant->socket_path().c_str());
   manager_.forget(tenant->settings().name);
-  tenant->leave();
-  leaving_.push_back(std::move(tenant));
+  tenant->leave([this] { std::erase_if(leaving_, [](const auto &gone) { return gone->run() == nullptr; }); });
+  if (tenant->run() != nullptr) leaving_.push_back(std::move(tenant));
   return tenants_.erase(position);
 }
 

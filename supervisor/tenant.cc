@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/post.hpp>
 
 #include "base/file.h"
 #include "base/latency_buckets.h"
@@ -244,6 +245,7 @@ void Tenant::run_ended(const RunEnd &end) {
   if (auto kept = run_->take_opcache())
     services_.opcaches.keep(settings_->name, std::move(*kept), plan_->opcache_keep);
   run_.reset();
+  if (on_gone_) boost::asio::post(services_.io, on_gone_);
   if (services_.mail != nullptr) services_.mail->close(number_);
   replace_broken_socket();
   if (end.asked) {
@@ -314,7 +316,8 @@ void Tenant::begin_stop(bool keep_opcache) {
   if (state_ != State::kStarting && state_ != State::kRunning) return;
   const auto run = run_;  // its end may come before drain() returns
   become(State::kStopping);
-  run->drain(services_.runtime.stop_patience, keep_opcache && plan_->opcache_keep.count() > 0);
+  run->drain(services_.runtime.stop_patience, keep_opcache && plan_->opcache_keep.count() > 0 &&
+                                                  settings_->program.kind == policies::Kind::kPhp);
 }
 
 void Tenant::count_refused(const std::string &reason, std::uint64_t requests) {
@@ -513,8 +516,9 @@ void Tenant::retire() {
   }
 }
 
-void Tenant::leave() {
+void Tenant::leave(std::function<void()> on_gone) {
   removed_ = true;
+  on_gone_ = std::move(on_gone);
   retire();
   // Its mode and reason stay what they are from here on, so that nothing more is said of it.
   update_gateway();

@@ -12,6 +12,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -92,8 +93,9 @@ class Tenant {
   void left_over_gone();
   // For the end of the program: drains, starts nothing any more.
   void retire();
-  // The config has it no longer: as retire(), and the gateway refuses what waits and forgets it.
-  void leave();
+  // The config has it no longer: as retire(), and the gateway refuses what waits and forgets it. on_gone:
+  // posted when there is no run() any more, unless there is none now.
+  void leave(std::function<void()> on_gone);
 
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] const policies::Tenant &settings() const { return *settings_; }
@@ -166,6 +168,7 @@ class Tenant {
   bool left_over_ = false;
   bool retired_ = false;
   bool removed_ = false;
+  std::function<void()> on_gone_;
   bool long_back_off_ = false;
   std::shared_ptr<Run> run_;
   BackOff back_off_;

@@ -33,6 +33,12 @@ struct Page {
   std::atomic<std::uint32_t> send_time_ms;  // in which a client has to take a part of its answer
   std::atomic<std::uint64_t> body_limit;    // bytes of one request's body; 0: none
   std::atomic<std::uint64_t> answer_limit;  // bytes of one answer that may wait for its client
+  // For the status page: requests that wait in the gateway, the most that did, and that may; and how often it
+  // has stepped in since all workers were busy and none came free.
+  std::atomic<std::uint32_t> queue;
+  std::atomic<std::uint32_t> queue_most;
+  std::atomic<std::uint32_t> queue_limit;
+  std::atomic<std::uint32_t> takeovers;
 };
 
 // What a message carries of a request that was received already, at most. Fits wire::kMaxMessage with room.

@@ -58,6 +58,7 @@ SlotView read_slot(const Slot &slot) {
   view.pid = slot.pid.load(std::memory_order_relaxed);
   view.since_ns = slot.since_ns.load(std::memory_order_relaxed);
   view.requests = slot.requests.load(std::memory_order_relaxed);
+  view.content_length = slot.content_length.load(std::memory_order_relaxed);
   view.last_cpu_ns = slot.last_cpu_ns.load(std::memory_order_relaxed);
   view.last_taken_ns = slot.last_taken_ns.load(std::memory_order_relaxed);
   view.last_memory = slot.last_memory.load(std::memory_order_relaxed);

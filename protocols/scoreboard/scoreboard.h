@@ -25,11 +25,12 @@ enum class State : std::uint32_t { kEmpty = 0, kIdle = 1, kBusy = 2 };
 // Times are CLOCK_MONOTONIC nanoseconds (one clock for the host and every sandbox: no time namespace is
 // made).
 struct Slot {
-  std::atomic<std::uint32_t> state;     // State
-  std::atomic<std::int32_t> pid;        // in the sandbox's pid namespace
-  std::atomic<std::uint64_t> since_ns;  // start of the running request, or end of the last
-  std::atomic<std::uint64_t> requests;  // finished by this worker process
-  char method[16];                      // of the running or last request; not always terminated
+  std::atomic<std::uint32_t> state;           // State
+  std::atomic<std::int32_t> pid;              // in the sandbox's pid namespace
+  std::atomic<std::uint64_t> since_ns;        // start of the running request, or end of the last
+  std::atomic<std::uint64_t> requests;        // finished by this worker process
+  std::atomic<std::uint64_t> content_length;  // of the running or last request, as its client says
+  char method[16];                            // of it too; not always terminated
   char uri[kTextSize];
   char script[kTextSize];
   // Of the last request, where somebody may ask (a plan with a status page or an access log).
@@ -42,6 +43,7 @@ struct Slot {
 struct Board {
   std::atomic<std::uint32_t> workers;      // processes that could serve now
   std::atomic<std::uint32_t> busy;         // of these, in a request
+  std::atomic<std::uint32_t> busy_most;    // the most at once since the sandbox started
   std::atomic<std::uint64_t> requests;     // finished since the sandbox started
   std::atomic<std::uint64_t> request_ns;   // their wall time, summed
   std::atomic<std::uint64_t> last_end_ns;  // when the last request ended
@@ -87,6 +89,7 @@ struct SlotView {
   std::int32_t pid = 0;
   std::uint64_t since_ns = 0;
   std::uint64_t requests = 0;
+  std::uint64_t content_length = 0;
   std::uint64_t last_cpu_ns = 0;
   std::uint64_t last_taken_ns = 0;
   std::uint64_t last_memory = 0;

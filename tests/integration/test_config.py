@@ -194,3 +194,24 @@ def test_help_and_version(program):
         assert done.returncode == 0 and done.stdout.strip(), done
     assert subprocess.run([machine.BIN / program, "--no-such-option"], capture_output=True, text=True,
                           timeout=machine.patience(20)).returncode != 0
+
+
+def test_removed_tenants_leave_nothing_open(make_paddock):
+    """Control panels remove one tenant after the other, and nobody reloads for the sake of the last."""
+    paddock = make_paddock(plan={"idle": "1s"})
+    alice = paddock.add_tenant("alice")
+    for number in range(5):
+        paddock.add_tenant(f"gone-{number}", account=alice.account, make=False).home = alice.home
+    paddock.start()
+    fastcgi.fetch(paddock.sockets()["gone-0"], alice.docroot / "hello.php", 20)
+
+    def sockets():
+        return sum(path.startswith("socket:") for path in process.open_files(paddock.supervisor.pid).values())
+
+    before = sockets()
+    for name in [name for name in paddock.tenants if name != "alice"]:
+        del paddock.tenants[name]
+    paddock.write_config()
+    paddock.cli("reload")
+    machine.wait_for(lambda: sockets() <= before - 5, 15, "their sockets are closed, of the one that ran as well")
+    assert fastcgi.fetch(paddock.sockets()["alice"], alice.docroot / "hello.php", 20).body == b"hello\n"

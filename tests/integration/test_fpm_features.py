@@ -1,5 +1,6 @@
 """What PHP-FPM gives scripts and administrators beside running PHP: access log, status, emergency restart, environment."""
 
+import concurrent.futures
 import json
 import re
 
@@ -105,6 +106,30 @@ def test_emergency_restart(own_host):
     machine.wait_for(lambda: host.paddock.keeper("alice") != keeper, 10, "another sandbox, or none")
     assert host.alice.run("return 1;", seconds=60) == 1
     assert "3 workers have crashed in a short time: the sandbox is replaced" in host.paddock.tenant_log("alice")
+
+
+def test_status_counts_what_waits_and_the_most_there_was(own_host):
+    host = own_host(plan={"status_path": "/status", "workers": 2, "queue": 7})
+    socket = host.paddock.sockets()["alice"]
+
+    def status():
+        return json.loads(fastcgi.fetch(socket, "/status", query="json").body)
+
+    first = status()
+    assert (first["listen queue len"], first["max active processes"], first["max children reached"]) == (7, 1, 0)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        running = [pool.submit(host.alice.post, "/run.php", b"usleep(1500000); return 1;", seconds=60) for _ in range(5)]
+        machine.wait_for(lambda: host.paddock.tenant_status("alice")["queue"] >= 2, 10, "some wait in the gateway")
+        assert all(future.result().ok() for future in running)
+    last = status()
+    assert last["listen queue"] == 0 and 2 <= last["max listen queue"] <= 7
+    assert last["max active processes"] == 2 and last["active processes"] == 1
+    assert last["max children reached"] >= 1
+    assert last["accepted conn"] == first["accepted conn"] + 6
+    seen = host.alice.run("return fpm_get_status();", query="?a=b")
+    (own,) = [process for process in seen["procs"] if process["state"] == "Running"]
+    assert (own["request-uri"], own["query-string"], own["request-length"]) == ("/run.php", "a=b", 24)
+    assert seen["max-active-processes"] == 2 and seen["max-children-reached"] == last["max children reached"]
 
 
 def test_pages_name_php_as_answers_do(own_host):

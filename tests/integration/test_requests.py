@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -537,7 +538,10 @@ def test_status_and_ping_pages(own_host):
     assert found["active processes"] == 1 and found["processes"][0]["request uri"] == "/status"
     assert b"<active-processes>1</active-processes>" in page("/status", "xml").body
     assert b"<th>slow requests</th><td>0</td>" in page("/status", "html").body
-    assert page("/status", "openmetrics").body.endswith(b"phpfpm_slow_requests 0\n# EOF\n")
+    metrics = page("/status", "openmetrics").body
+    assert metrics.endswith(b"phpfpm_slow_requests 0\n# EOF\n") and b"\nphpfpm_up 1\n" in metrics
+    assert re.search(rb"<start-time>\d+</start-time>", page("/status", "xml").body)
+    assert b"Content-type: application/json\r\n" in page("/status", "json").stdout
     # What a visitor chose cannot leave its place in the page.
     evil = fastcgi.fetch(socket_path, "/x", query="html&full", SCRIPT_NAME="/status", REQUEST_URI="/<script>\"'&")
     assert b"<script>" not in evil.body

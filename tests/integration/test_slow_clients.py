@@ -268,6 +268,24 @@ def test_clients_that_do_not_read_hold_nobody_up(slow):
     assert target.refused_for() == {}
 
 
+@pytest.mark.parametrize("pauses", [(0, 0.2), (0.2, 0), (0.2, 0.2)], ids=["at-once", "late", "both-late"])
+def test_questions_about_the_server_are_answered_once(slow, pauses):
+    """By the worker or, for who took a moment to ask, by the gateway; the request that follows is whole."""
+    target = slow()
+    question = fastcgi.record(fastcgi.GET_VALUES, fastcgi.pairs({"FCGI_MPXS_CONNS": ""}), request_id=0)
+    for _ in range(5):
+        with target.connect() as connection:
+            time.sleep(pauses[0])
+            connection.send(question)
+            values = connection.socket.recv(65536)
+            assert values[1] == fastcgi.GET_VALUES_RESULT and b"FCGI_MPXS_CONNS0" in values
+            time.sleep(pauses[1])
+            connection.send(target.run("return 1;"))
+            answer = connection.receive()
+            assert answer.body == b"1" and answer.ended == (0, fastcgi.REQUEST_COMPLETE)
+            assert not answer.content(fastcgi.GET_VALUES_RESULT)
+
+
 def test_an_answer_that_nobody_takes_is_cut_off(slow):
     target = slow(send_time="500ms")
     with target.connect() as connection:
