@@ -259,9 +259,9 @@ TEST_CASE("fpm_get_status tells about the pool") {
       "$s = fpm_get_status(); echo $s['pool'], ' ', $s['total-processes'], ' ',"
       "$s['active-processes'], ' ', count($s['procs']), ' ';"
       "foreach ($s['procs'] as $p) if ($p['state'] === 'Running') echo $p['request-method'], "
-      "$p['request-uri'];";
+      "$p['request-uri'], ' ', $p['query-string'];";
   // The third worker may still be on its way when the first serves already.
-  const std::string expected = "alice 3 1 3 GET/u?q";
+  const std::string expected = "alice 3 1 3 GET/u q";
   std::string body;
   for (int attempt = 0; attempt < 100 && body != expected; ++attempt) {
     if (attempt > 0) ::usleep(50'000);
