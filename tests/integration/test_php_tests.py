@@ -59,7 +59,7 @@ def servers(make_paddock, directory):
         "php_admin_value": {"paddock": {"limit_extensions": ""}}})
     tenant = paddock.add_tenant("alice")
     tree = tenant.docroot / "php"
-    shutil.copytree(TREE, tree)
+    shutil.copytree(TREE, tree, ignore=shutil.ignore_patterns("fpm"))  # test_fpm_tests.py has those
     subprocess.run(["chown", "-R", f"{tenant.account.pw_uid}:{tenant.account.pw_gid}", str(tree)], check=True)
     paddock.start()
     directory.chmod(0o755)
