@@ -39,7 +39,7 @@ def _pattern(expected):
     return "".join(parts)
 
 
-def _text(data):
+def text(data):
     return data.decode("latin-1").replace("\r\n", "\n").strip()
 
 
@@ -76,6 +76,19 @@ class Phpt:
             return "loads an extension"
         return ""
 
+    def expected(self, section):
+        """What that section says; None where there is none."""
+        return text(self.sections[section].encode("latin-1")) if section in self.sections else None
+
+    def judge(self, output):
+        """Whether that is what EXPECT, EXPECTF or EXPECTREGEX expects."""
+        if "EXPECT" in self.sections:
+            return Verdict(output == self.expected("EXPECT"), output)
+        pattern = self.sections.get("EXPECTREGEX", "").strip()
+        if "EXPECTF" in self.sections:
+            pattern = _pattern(self.expected("EXPECTF"))
+        return Verdict(re.fullmatch(pattern, output) is not None, output)
+
     def _ini(self, section):
         entries = dict(_INI)
         for line in section.splitlines():
@@ -96,7 +109,7 @@ class Phpt:
         if part not in self.sections:
             return ""
         script = write(self.path.with_suffix(f".{part.lower()}.php"), self.sections[part])
-        return _text(self._ask(socket, script, seconds, PHP_ADMIN_VALUE=self._ini("")).body)
+        return text(self._ask(socket, script, seconds, PHP_ADMIN_VALUE=self._ini("")).body)
 
     def run(self, socket, write, seconds=10):
         """One request; whether its answer is what the test expects."""
@@ -142,10 +155,4 @@ class Phpt:
             name, colon, value = line.partition(":")
             if colon and headers.get(name.strip().lower()) != value.strip():
                 return Verdict(False, f"header {line!r}: {headers.get(name.strip().lower())!r}")
-        output = _text(answer.body)
-        if "EXPECT" in self.sections:
-            return Verdict(output == _text(self.sections["EXPECT"].encode("latin-1")), output)
-        pattern = self.sections.get("EXPECTREGEX", "").strip()
-        if "EXPECTF" in self.sections:
-            pattern = _pattern(_text(self.sections["EXPECTF"].encode("latin-1")))
-        return Verdict(re.fullmatch(pattern, output) is not None, output)
+        return self.judge(text(answer.body))
