@@ -175,6 +175,13 @@ def make_paddock(accounts):
         yield make
 
 
+@pytest.fixture(scope="module")
+def make_module_paddock(accounts, nothing_left_by_the_module):
+    """The same for a whole module."""
+    with _instances(accounts) as make:
+        yield make
+
+
 @pytest.fixture
 def make_apache(make_paddock):
     """make_apache(paddock) → Apache, started, with `sites` by tenant."""
