@@ -146,8 +146,8 @@ def test_the_runner_notices(servers, body, printed, passes):
 
 def test_the_runner_notices_what_does_not_end(servers):
     for place in (servers.theirs, servers.ours):
-        place.write("own", OWN.format(script="<?php sleep(60);", body="", printed="Done"))
-    assert [verdict.passed for verdict in servers.run("own", seconds=2)] == [False, False]
+        place.write("own", "--FILE--\n<?php echo 'Done'; sleep(600);\n--EXPECT--\nDone\n")
+    assert [verdict.passed for verdict in servers.run("own", seconds=1)] == [False, False]
 
 
 def test_it_is_paddock_that_answers(servers):
