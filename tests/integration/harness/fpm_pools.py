@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import re
 import shutil
 import socket
@@ -98,6 +99,7 @@ class Pools:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._idle = threading.Event()
         self._idle.set()
+        self._failure = None
         self._loop = asyncio.new_event_loop()
         self._tasks = []
         self._do = {"test": self._test, "serve": self._put_in_force, "withdraw": self._withdraw}
@@ -106,22 +108,26 @@ class Pools:
         self._socket.bind(str(self._path))
         self._path.chmod(0o666)
         self._socket.listen()
-        self._threads = [threading.Thread(target=self._loop.run_forever), threading.Thread(target=self._serve)]
-        for thread in self._threads:
-            thread.start()
+        self._relays = threading.Thread(target=self._loop.run_forever)
+        self._server = threading.Thread(target=self._serve)
+        self._relays.start()
+        self._server.start()
         return self
 
     def __exit__(self, *_):
         self._socket.shutdown(socket.SHUT_RDWR)
+        self._server.join()
         self._loop.call_soon_threadsafe(self._loop.stop)
-        for thread in self._threads:
-            thread.join()
+        self._relays.join()
         self._socket.close()
         self._loop.close()
 
     def wait(self):
-        """Until no stand-in is there any more."""
-        assert self._idle.wait(machine.patience(20))
+        """Until no stand-in is there any more; raises what went wrong when the last one left."""
+        assert self._idle.wait(machine.patience(30))
+        failure, self._failure = self._failure, None
+        if failure:
+            raise failure
 
     def _serve(self):
         while True:
@@ -130,10 +136,14 @@ class Pools:
             except OSError:
                 return
             self._idle.clear()
-            with connection, contextlib.suppress(ConnectionError):
-                self._converse(connection)
-            self._withdraw()
-            self._idle.set()
+            try:
+                with connection, contextlib.suppress(ConnectionError):
+                    self._converse(connection)
+                self._withdraw()
+            except (AssertionError, subprocess.TimeoutExpired) as error:
+                self._failure = error
+            finally:
+                self._idle.set()
 
     def _converse(self, connection):
         while True:
@@ -146,6 +156,8 @@ class Pools:
                 self._do[request.pop("action")](descriptors, **request)
             except (Refused, AssertionError, subprocess.TimeoutExpired) as error:
                 problem = str(error)
+            for unused in descriptors:
+                os.close(unused)
             connection.send(json.dumps({"problem": problem}).encode())
 
     # --- what a stand-in asks for

@@ -19,11 +19,12 @@ _PHP = ["/usr/bin/php8.2", "-d", "error_reporting=32767", "-d", "log_errors=0"]
 _TO_SAY_MORE = 0.3
 # The first process of a process namespace: when it is killed, nothing of the test is left, a daemon included.
 _FIRST = '"$@"; exit $?'
+# Uploads of requests that are killed stay where they were put.
 _WITH_INI = """\
 #!/usr/bin/python3 -B
 import os, sys
 os.environ.update(PHPRC="{ini}", PHP_INI_SCAN_DIR="{ini}/conf.d")
-os.execv("{program}", ["{program}", *sys.argv[1:]])
+os.execv("{program}", ["{program}", "-d", "sys_temp_dir={temporary}", *sys.argv[1:]])
 """
 
 
@@ -60,7 +61,7 @@ class FpmTests:
     def with_php_fpm(self):
         """PHP-FPM itself, by a script: some tests give it an environment of their own, in an order of their own."""
         program = self.directory / "php-fpm"
-        program.write_text(_WITH_INI.format(program=PROGRAM, ini=self._ini))
+        program.write_text(_WITH_INI.format(program=PROGRAM, ini=self._ini, temporary=self.tests))
         program.chmod(0o755)
         return self
 
