@@ -103,7 +103,7 @@ void register_server_variables(zval *array) {
   const std::string_view script_name = request.params->get("SCRIPT_NAME");
   const std::string_view path_info = request.params->get("PATH_INFO");
   if (!module_settings().fix_pathinfo || path_info.empty()) {
-    register_text("PHP_SELF", script_name, array);
+    register_text("PHP_SELF", path_info.empty() ? script_name : path_info, array);
     return;
   }
   const size_t size = script_name.size() + path_info.size();
@@ -193,6 +193,7 @@ void fill_request_info(const char *path) {
   const Params &params = *request.params;
   SG(server_context) = &request;
   SG(sapi_headers).http_response_code = 200;
+  EG(exit_status) = 0;  // PHP leaves that of the request before
   SG(request_info).request_method = params.find("REQUEST_METHOD");
   SG(request_info).query_string = const_cast<char *>(params.get("QUERY_STRING").data());
   SG(request_info).request_uri = const_cast<char *>(params.find("SCRIPT_NAME"));
@@ -207,6 +208,17 @@ void fill_request_info(const char *path) {
   php_handle_auth_data(params.find("HTTP_AUTHORIZATION"));
 }
 
+// fastcgi.error_header: so that a web server can tell a script that has failed.
+void replace_status_of_failure() {
+  constexpr int kFailed = 255;  // of an uncaught exception, and a fatal error
+  const char *header = module_settings().error_header;
+  if (EG(exit_status) != kFailed || header == nullptr || *header == '\0' || SG(headers_sent)) return;
+  sapi_header_line line{};
+  line.line = header;
+  line.line_len = std::strlen(header);
+  sapi_header_op(SAPI_HEADER_REPLACE, &line);
+}
+
 void run_script(const char *path) {
   zend_file_handle file;
   zend_stream_init_filename(&file, path);
@@ -214,6 +226,7 @@ void run_script(const char *path) {
   enter_directory_of(path);
   php_execute_script(&file);
   zend_destroy_file_handle(&file);
+  replace_status_of_failure();
 }
 
 void run_php(const char *path) {
@@ -249,6 +262,12 @@ void run_php(const char *path) {
     }
   }
   zend_end_try();
+}
+
+ScriptRule script_rule() {
+  if (!module_settings().fix_pathinfo)
+    return module_settings().discard_path ? ScriptRule::kAsSent : ScriptRule::kTranslated;
+  return (how_to_serve.repairs & zygote_link::kPathInfo) != 0 ? ScriptRule::kSplit : ScriptRule::kAsSent;
 }
 
 // The status of what was answered; 0: nothing, the script is to run.
@@ -356,9 +375,8 @@ void prepare_worker_php() {
 unsigned serve_request(Connection &connection, Params &params, void (*script_found)(const char *path)) {
   const Intake intake = take_request(connection, params);
   if (intake.answered) return intake.status;
-  const Script script = locate_script(
-      params, module_settings().fix_pathinfo && (how_to_serve.repairs & zygote_link::kPathInfo) != 0,
-      (how_to_serve.repairs & zygote_link::kProxyPrefix) != 0);
+  const Script script =
+      locate_script(params, script_rule(), (how_to_serve.repairs & zygote_link::kProxyPrefix) != 0);
   if (script.outcome == Script::Outcome::kMissing) {
     log_line("Primary script unknown", script.path == nullptr ? "no SCRIPT_FILENAME" : script.path);
     return answer_plainly(connection, "404 Not Found", "File not found.\n");

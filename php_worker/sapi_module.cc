@@ -28,6 +28,18 @@ PHP_INI_MH(on_fix_pathinfo) {
   return SUCCESS;
 }
 
+PHP_INI_MH(on_discard_path) {
+  (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
+  settings.discard_path = zend_ini_parse_bool(new_value);
+  return SUCCESS;
+}
+
+PHP_INI_MH(on_error_header) {
+  (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
+  settings.error_header = new_value == nullptr ? nullptr : ZSTR_VAL(new_value);
+  return SUCCESS;
+}
+
 PHP_INI_MH(on_limit_extensions) {
   (void)entry, (void)mh_arg1, (void)mh_arg2, (void)mh_arg3, (void)stage;
   settings.limit_extensions = new_value == nullptr ? "" : ZSTR_VAL(new_value);
@@ -44,6 +56,8 @@ PHP_INI_MH(on_engine) {
 PHP_INI_BEGIN()
 PHP_INI_ENTRY("engine", "1", PHP_INI_ALL, on_engine)
 PHP_INI_ENTRY("cgi.fix_pathinfo", "1", PHP_INI_SYSTEM, on_fix_pathinfo)
+PHP_INI_ENTRY("cgi.discard_path", "0", PHP_INI_SYSTEM, on_discard_path)
+PHP_INI_ENTRY("fastcgi.error_header", nullptr, PHP_INI_SYSTEM, on_error_header)
 PHP_INI_ENTRY("paddock.limit_extensions", ".php .phar", PHP_INI_SYSTEM, on_limit_extensions)
 PHP_INI_END()
 

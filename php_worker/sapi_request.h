@@ -33,6 +33,8 @@ const zygote_link::Serving &serving();
 // fastcgi_finish_request() and its kin, and the module's ini entries (sapi_module.cc).
 struct ModuleSettings {
   bool fix_pathinfo = true;
+  bool discard_path = false;
+  const char *error_header = nullptr;  // in place of the status of a script that failed; null or empty: none
   bool engine = true;
   const char *limit_extensions = "";
 };

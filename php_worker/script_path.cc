@@ -89,16 +89,21 @@ std::string_view strip_proxy_prefix(std::string_view filename) {
   return rest.substr(0, rest.find('?'));
 }
 
-Script locate_script(Params &params, bool fix_pathinfo, bool strip_proxy) {
-  const char *sent = params.find("SCRIPT_FILENAME");
-  if (sent == nullptr || *sent == '\0') {
-    sent = params.find("PATH_TRANSLATED");
-    if (sent == nullptr || *sent == '\0') return {};
-    params.set("SCRIPT_FILENAME", sent);
-  } else if (const std::string_view stripped = strip_proxy_prefix(sent); strip_proxy && stripped != sent) {
-    params.set("SCRIPT_FILENAME", std::string(stripped));
-  }
-  const char *path = params.find("SCRIPT_FILENAME");
+Script locate_script(Params &params, ScriptRule rule, bool strip_proxy) {
+  const auto filled = [&params](std::string_view name) {
+    const char *value = params.find(name);
+    return value == nullptr || *value == '\0' ? nullptr : value;
+  };
+  const char *sent = filled("SCRIPT_FILENAME");
+  if (sent != nullptr && strip_proxy)
+    if (const std::string_view stripped = strip_proxy_prefix(sent); stripped != sent)
+      params.set("SCRIPT_FILENAME", std::string(stripped));
+  const char *translated = filled("PATH_TRANSLATED");
+  if (sent == nullptr && translated != nullptr && rule == ScriptRule::kSplit)
+    params.set("SCRIPT_FILENAME", std::string(translated));
+  const char *path = filled("SCRIPT_FILENAME");
+  if (translated != nullptr && (path == nullptr || rule == ScriptRule::kTranslated)) path = translated;
+  if (path == nullptr) return {};
   if (*path != '/') return {Script::Outcome::kMissing, path};
 
   struct stat status {};
@@ -106,7 +111,8 @@ Script locate_script(Params &params, bool fix_pathinfo, bool strip_proxy) {
   if (errno == EACCES) return {Script::Outcome::kForbidden, path};
   // Only a path that goes on below a file can hide a PATH_INFO: the kernel says ENOTDIR then
   // (path_resolution(7)), or ENAMETOOLONG before it has looked.
-  if (!fix_pathinfo || (errno != ENOTDIR && errno != ENAMETOOLONG)) return {Script::Outcome::kMissing, path};
+  if (rule != ScriptRule::kSplit || (errno != ENOTDIR && errno != ENAMETOOLONG))
+    return {Script::Outcome::kMissing, path};
   const std::string whole(path);
   for (auto slash = whole.rfind('/'); slash != std::string::npos && slash > 0;
        slash = whole.rfind('/', slash - 1)) {

@@ -26,10 +26,17 @@ struct Script {
 // Without such a prefix: the path as it is.
 [[nodiscard]] std::string_view strip_proxy_prefix(std::string_view filename);
 
-// Finds the script of a request and repairs SCRIPT_FILENAME, SCRIPT_NAME, PATH_INFO and PATH_TRANSLATED the
-// way PHP-FPM does; what is replaced stays readable as ORIG_…. With fix_pathinfo false only the proxy prefix
-// is taken off, if that is wanted. One stat(2) where the file exists.
-[[nodiscard]] Script locate_script(Params &params, bool fix_pathinfo, bool strip_proxy = true);
+// PHP-FPM's, by its cgi.fix_pathinfo and cgi.discard_path.
+enum class ScriptRule : std::uint8_t {
+  kSplit,       // SCRIPT_FILENAME may go on behind the script: that is PATH_INFO
+  kAsSent,      // SCRIPT_FILENAME names the script
+  kTranslated,  // PATH_TRANSLATED does, where there is one
+};
+
+// Finds the script of a request and, with kSplit, repairs SCRIPT_FILENAME, SCRIPT_NAME, PATH_INFO and
+// PATH_TRANSLATED the way PHP-FPM does; what is replaced stays readable as ORIG_…. With the others only the
+// proxy prefix is taken off, if that is wanted. One stat(2) where the file exists.
+[[nodiscard]] Script locate_script(Params &params, ScriptRule rule, bool strip_proxy = true);
 
 // Whether the name ends in one of the extensions (".php .phar"); an empty list allows all.
 [[nodiscard]] bool extension_allowed(std::string_view path, std::string_view extensions);

@@ -18,7 +18,8 @@ ProgramRequest take_program_request(Connection &connection, Params &params, bool
     return request;
   }
   const std::uint32_t repairs = serving().repairs;
-  request.script = locate_script(params, script && (repairs & zygote_link::kPathInfo) != 0,
+  const bool splits = script && (repairs & zygote_link::kPathInfo) != 0;
+  request.script = locate_script(params, splits ? ScriptRule::kSplit : ScriptRule::kAsSent,
                                  (repairs & zygote_link::kProxyPrefix) != 0);
   if (!script) return request;
   const char *path = request.script.path;

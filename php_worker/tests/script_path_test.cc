@@ -72,7 +72,7 @@ TEST_CASE("scripts are found and PATH_INFO is split off") {
 
   SECTION("a file as it is") {
     Params params = params_of({{"SCRIPT_FILENAME", script}, {"PATH_INFO", "/kept"}});
-    const Script found = locate_script(params, true);
+    const Script found = locate_script(params, ScriptRule::kSplit);
     CHECK(found.outcome == Script::Outcome::kFound);
     CHECK(found.path == script);
     CHECK(found.status.st_size == 1);
@@ -83,7 +83,7 @@ TEST_CASE("scripts are found and PATH_INFO is split off") {
     Params params = params_of({{"SCRIPT_FILENAME", "proxy:fcgi://alice" + script + "/x/y"},
                                {"SCRIPT_NAME", "/in.fo/a.php/x/y"},
                                {"DOCUMENT_ROOT", root}});
-    const Script found = locate_script(params, true);
+    const Script found = locate_script(params, ScriptRule::kSplit);
     CHECK(found.outcome == Script::Outcome::kFound);
     CHECK(params.get("SCRIPT_FILENAME") == script);
     CHECK(params.get("PATH_INFO") == "/x/y");
@@ -96,7 +96,7 @@ TEST_CASE("scripts are found and PATH_INFO is split off") {
         {{"/1%202", "/1 2"}, {"/1%20+2", "/1 +2"}, {"/%c3%A4%zz%4", "/\xc3\xa4%zz%4"}}));
     Params params = params_of({{"SCRIPT_FILENAME", "proxy:fcgi://alice" + script + encoded},
                                {"SCRIPT_NAME", "/in.fo/a.php" + decoded}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kFound);
     CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php");
     CHECK(params.get("ORIG_SCRIPT_NAME") == "/in.fo/a.php" + decoded);
     CHECK(params.get("PATH_INFO") == encoded);
@@ -104,52 +104,68 @@ TEST_CASE("scripts are found and PATH_INFO is split off") {
   SECTION("a SCRIPT_NAME that ends otherwise stays") {
     Params params = params_of(
         {{"SCRIPT_FILENAME", "proxy:fcgi://alice" + script + "/x"}, {"SCRIPT_NAME", "/in.fo/a.php/y"}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kFound);
     CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php/y");
     CHECK(params.find("ORIG_SCRIPT_NAME") == nullptr);
   }
   SECTION("behind a balancer, which gives no SCRIPT_NAME") {
     Params params =
         params_of({{"SCRIPT_FILENAME", script + "/x"}, {"SCRIPT_NAME", ""}, {"PATH_INFO", "/in.fo/a.php/x"}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kFound);
     CHECK(params.get("SCRIPT_NAME") == "/in.fo/a.php");
     CHECK(params.get("PATH_INFO") == "/x");
     CHECK(params.get("ORIG_PATH_INFO") == "/in.fo/a.php/x");
   }
   SECTION("a slash behind the file") {
     Params params = params_of({{"SCRIPT_FILENAME", script + "/"}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kFound);
     CHECK(params.get("PATH_INFO") == "/");
   }
   SECTION("a path behind the file longer than paths may be") {
     Params params = params_of({{"SCRIPT_FILENAME", script + "/" + std::string(5000, 'x')}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kFound);
     CHECK(params.get("PATH_INFO").size() == 5001);
   }
   SECTION("not when it is switched off") {
     Params params = params_of({{"SCRIPT_FILENAME", script + "/x"}});
-    CHECK(locate_script(params, false).outcome == Script::Outcome::kMissing);
+    CHECK(locate_script(params, ScriptRule::kAsSent).outcome == Script::Outcome::kMissing);
   }
   SECTION("PATH_TRANSLATED where there is no SCRIPT_FILENAME") {
-    Params params = params_of({{"PATH_TRANSLATED", script}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kFound);
+    Params params = params_of({{"PATH_TRANSLATED", script}, {"SCRIPT_FILENAME", ""}});
+    Params other = params;
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kFound);
+    CHECK(params.get("SCRIPT_FILENAME") == script);
+    CHECK(locate_script(other, ScriptRule::kAsSent).outcome == Script::Outcome::kFound);
+    CHECK(other.get("SCRIPT_FILENAME").empty());
+  }
+  SECTION("PATH_TRANSLATED in its place") {
+    const testing::ParamList sent = {{"SCRIPT_FILENAME", script + "/x"}, {"PATH_TRANSLATED", script}};
+    Params params = params_of(sent);
+    const Script found = locate_script(params, ScriptRule::kTranslated);
+    CHECK(found.outcome == Script::Outcome::kFound);
+    CHECK(found.path == script);
+    CHECK(params.get("SCRIPT_FILENAME") == script + "/x");
+    Params as_sent = params_of(sent);
+    CHECK(locate_script(as_sent, ScriptRule::kAsSent).outcome == Script::Outcome::kMissing);
+    Params without = params_of({{"SCRIPT_FILENAME", script}});
+    CHECK(locate_script(without, ScriptRule::kTranslated).outcome == Script::Outcome::kFound);
   }
   SECTION("missing") {
     Params params = params_of({{"SCRIPT_FILENAME", root + "/in.fo/b.php"}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kMissing);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kMissing);
     Params deep = params_of({{"SCRIPT_FILENAME", root + "/no/such/b.php/x"}});
-    CHECK(locate_script(deep, true).outcome == Script::Outcome::kMissing);
+    CHECK(locate_script(deep, ScriptRule::kSplit).outcome == Script::Outcome::kMissing);
     Params none = params_of({{"REQUEST_METHOD", "GET"}});
-    CHECK(locate_script(none, true).outcome == Script::Outcome::kMissing);
+    CHECK(locate_script(none, ScriptRule::kSplit).outcome == Script::Outcome::kMissing);
     Params relative = params_of({{"SCRIPT_FILENAME", "a.php"}});
-    CHECK(locate_script(relative, true).outcome == Script::Outcome::kMissing);
+    CHECK(locate_script(relative, ScriptRule::kSplit).outcome == Script::Outcome::kMissing);
   }
   SECTION("a directory is forbidden, a pipe is no file") {
     Params params = params_of({{"SCRIPT_FILENAME", root}});
-    CHECK(locate_script(params, true).outcome == Script::Outcome::kForbidden);
+    CHECK(locate_script(params, ScriptRule::kSplit).outcome == Script::Outcome::kForbidden);
     REQUIRE(::mkfifo((root + "/p.php").c_str(), 0600) == 0);
     Params fifo = params_of({{"SCRIPT_FILENAME", root + "/p.php"}});
-    CHECK(locate_script(fifo, true).outcome == Script::Outcome::kMissing);
+    CHECK(locate_script(fifo, ScriptRule::kSplit).outcome == Script::Outcome::kMissing);
   }
 }
 

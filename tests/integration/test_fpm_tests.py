@@ -15,10 +15,9 @@ MASTER = "what PHP-FPM's master prints, checks or creates; `paddock import fpm` 
 LOG = "what scripts write to standard error is in the tenant's log, with time and worker, never in the master's"
 STDERR = "PHP's messages are in the tenant's log, not in FastCGI's error stream"
 NO_TCP = "listen.allowed_clients protects TCP ports, which Paddock does not have; %R is what the web server says"
-STATUS = "the status page: Paddock's processes come with demand, whatever pm is, and are counted in its own way"
+STATUS = "processes come with demand, whatever pm is, and the page says so; it is HTML 5 where PHP-FPM's is XHTML"
 STATUS_LISTEN = "the status page is at the tenant's socket only"
 PATHINFO = "PATH_INFO is what follows the script's name, whether or not the web server set it"
-NO_FIX = "cgi.fix_pathinfo=0 only stops the search for a script: SCRIPT_FILENAME is run, PHP_SELF is SCRIPT_NAME"
 ENVIRONMENT = "${NAME} in the configuration and clear_env=no mean the environment of PHP-FPM's master"
 DIFFERENCES = {
     **dict.fromkeys((
@@ -42,14 +41,9 @@ DIFFERENCES = {
                      "socket-ipv4-allowed-clients"), NO_TCP),
     **dict.fromkeys(("fpm_get_status_basic", "status-basic"), STATUS),
     **dict.fromkeys(("status-listen", "status-ping"), STATUS_LISTEN),
-    **dict.fromkeys((
-        "fcgi-env-nopif-apache-handler-with-pi-with-pt-pd", "fcgi-env-nopif-custom-with-pi-with-pt",
-        "fcgi-env-nopif-custom-with-pi-with-pt-pd", "fcgi-env-nopif-custom-with-pi-without-pt",
-        "fcgi-env-nopif-custom-without-pi-with-pt", "fcgi-env-nopif-custom-without-sf-with-pt"), NO_FIX),
     "bug78599-path-info-underflow": PATHINFO,
     "getallheaders": "in the order in which they were sent; PHP-FPM has them the other way round",
     "gh13563-conf-bool-env": ENVIRONMENT,
-    "gh9981-fastcgi-error-header-reset": "there is no fastcgi.error_header: the status is PHP's",
     "log-suppress-output": "the access log has the status that was sent, not one that was set too late",
 }
 # Passes on Paddock now and then.

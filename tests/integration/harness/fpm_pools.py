@@ -193,7 +193,6 @@ class Pools:
         self._reload()
         machine.wait_for(lambda: not self._paddock.sandbox(), 20, "every sandbox has ended")
         self._call(self._stop())
-        self._paddock.cli("reload")  # until the next one, paddockd holds the sockets of tenants that it has no more
 
     # --- how
 
