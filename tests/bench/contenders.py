@@ -18,16 +18,23 @@ TENANT = "bench"
 class PaddockPool:
     name = "Paddock"
 
-    def __init__(self, directory, accounts, workers, idle):
+    def __init__(self, directory, accounts, workers, idle, ini=None, neighbours=()):
+        """`ini`: settings of PHP's; `neighbours`: names of further tenants of the same plan."""
         plan = {"workers": workers, "idle": f"{idle}s" if idle else "0s", "requests_per_worker": 0}
+        if ini:
+            plan["php_admin_value"] = ini
         self.paddock = Paddock(directory, accounts, plan=plan, runtime={"php_ini_dir": PHP_INI_DIR})
         self.tenant = self.paddock.add_tenant(TENANT)
+        for name in neighbours:
+            self.paddock.add_tenant(name)
         self.docroot = self.tenant.docroot
+        self.sockets = {}
         self.socket = None
 
     def start(self):
         self.paddock.start()
-        self.socket = self.paddock.sockets()[TENANT]
+        self.sockets = self.paddock.sockets()
+        self.socket = self.sockets[TENANT]
 
     def config(self):
         return self.paddock.config.read_text()
@@ -42,6 +49,13 @@ class PaddockPool:
         """Those of the pool, which an idle one has none of."""
         return self.paddock.sandbox(TENANT)
 
+    def helpers(self):
+        """Processes that may do something for a request beside the workers."""
+        return [self.paddock.supervisor.pid, self.paddock.gateway()]
+
+    def docroot_of(self, name):
+        return self.paddock.tenants[name].docroot
+
     def stop(self):
         try:
             if self.paddock.running():
@@ -51,39 +65,52 @@ class PaddockPool:
 
 
 class FpmPool:
-    """PHP-FPM as Debian ships it; `idle`: an ondemand pool that ends its workers after as many seconds."""
+    """PHP-FPM as Debian ships it: a file a pool; `idle`: ondemand pools that end workers after as many seconds."""
     name = "PHP-FPM"
 
-    def __init__(self, directory, accounts, workers, idle, site):
+    def __init__(self, directory, accounts, workers, idle, ini=None, neighbours=(), account=None, docroot=None):
+        """`account` and `docroot`: the site's, where there is one already."""
         self.directory = pathlib.Path(directory)
-        self.account = accounts.get(1)
-        self.docroot = self.directory / "homes" / TENANT / "public_html"
-        self.docroot.mkdir(parents=True)
-        shutil.copytree(site, self.docroot, dirs_exist_ok=True)
-        for entry in (self.docroot.parent.parent, self.docroot.parent):
-            entry.chmod(0o711)
-        for entry in (self.docroot, *self.docroot.iterdir()):
-            os.chown(entry, self.account.pw_uid, self.account.pw_gid)
-            entry.chmod(0o711 if entry.is_dir() else 0o600)
-        self.socket = self.directory / "fpm.sock"
+        self.manager = (f"pm = ondemand\npm.max_children = {workers}\npm.process_idle_timeout = {idle}s\n" if idle else
+                        f"pm = static\npm.max_children = {workers}\n")
+        self.manager += "".join(f"php_admin_value[{name}] = {value}\n" for name, value in (ini or {}).items())
         self.file = self.directory / "fpm.conf"
-        manager = (f"pm = ondemand\npm.max_children = {workers}\npm.process_idle_timeout = {idle}s\n" if idle else
-                   f"pm = static\npm.max_children = {workers}\n")
-        self.file.write_text(f"[global]\nerror_log = {self.directory}/fpm.log\nlog_level = warning\n"
-                             + self.pool(TENANT, self.socket, manager))
+        self.log = self.directory / "fpm.log"
+        self.pools = self.directory / "pool.d"
+        self.pools.mkdir()
+        self.file.write_text(f"[global]\nerror_log = {self.log}\ninclude = {self.pools}/*.conf\n")
+        self.sockets = {}
+        for number, name in enumerate((TENANT, *neighbours), 1):
+            user = account or accounts.get(number)
+            if docroot is None:
+                make_home(self.directory / "homes" / name, user)
+                (self.directory / "homes").chmod(0o711)
+            self.add_pool(name, user)
+        self.docroot = docroot or self.docroot_of(TENANT)
+        self.socket = self.sockets[TENANT]
         self.master = None
 
-    def pool(self, name, socket, manager):
-        return (f"[{name}]\nuser = {self.account.pw_name}\ngroup = {self.account.pw_name}\nlisten = {socket}\n"
-                f"listen.owner = www-data\nlisten.mode = 0660\nlisten.backlog = 4096\n{manager}")
+    def add_pool(self, name, account, more=""):
+        """Writes a pool's file; the master reads it when it starts or is reloaded."""
+        self.sockets[name] = self.directory / f"{name}.sock"
+        (self.pools / f"{name}.conf").write_text(
+            f"[{name}]\nuser = {account.pw_name}\ngroup = {account.pw_name}\nlisten = {self.sockets[name]}\n"
+            f"listen.owner = www-data\nlisten.mode = 0660\nlisten.backlog = 4096\n{self.manager}{more}")
 
-    def start(self, seconds=20):
+    def docroot_of(self, name):
+        return self.directory / "homes" / name / "public_html"
+
+    def launch(self):
+        """Starts the master without waiting for it."""
         with open(self.directory / "fpm.out", "wb") as output:
             self.master = subprocess.Popen(
                 [FPM, "--nodaemonize", "--allow-to-run-as-root", "--fpm-config", self.file,
                  "-c", f"{PHP_INI_DIR}/php.ini"],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd="/",
                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "PHP_INI_SCAN_DIR": f"{PHP_INI_DIR}/conf.d"})
+
+    def start(self, seconds=20):
+        self.launch()
         machine.wait_for(self._answers, seconds, f"PHP-FPM answers ({self.directory}/fpm.out)")
 
     def _answers(self):
@@ -95,7 +122,11 @@ class FpmPool:
             return False
 
     def config(self):
-        return self.file.read_text()
+        return self.file.read_text() + (self.pools / f"{TENANT}.conf").read_text()
+
+    def helpers(self):
+        """The master is counted with its workers."""
+        return []
 
     def parent(self):
         return self.master.pid

@@ -2,30 +2,29 @@
 
 import asyncio
 import contextlib
-import resource
 import socket
 
 import contenders
 import measurements as measure
+from bench import CONNECTIONS, WORKERS, allow_descriptors
 from harness import machine, process
 from harness.apache import HANDLER, MODULE_HANDLER, Apache
-from harness.paddock import SITE, Paddock
+from harness.paddock import Paddock
 from harness.responder import Responder, socket_path
 
 SLOW = 5000  # requests in flight
 SETTINGS = "AsyncRequestWorkerFactor 300\n"
 
 
-def hello_world(bench, workers, connections):
+def module(bench):
+    _hello_world(bench)
+    _static_files(bench)
+
+
+def _hello_world(bench):
     """Three ways to the same script, behind one Apache."""
     with contextlib.ExitStack() as stack:
-        pools = []
-        for make in (contenders.PaddockPool, contenders.FpmPool):
-            more = {"site": SITE} if make is contenders.FpmPool else {}
-            pool = make(stack.enter_context(bench.directory()), bench.accounts, workers, 0, **more)
-            stack.callback(pool.stop)
-            pool.start()
-            pools.append(pool)
+        pools = [bench.pool(stack, make, WORKERS, 0) for make in (contenders.PaddockPool, contenders.FpmPool)]
         paddock, fpm = pools
         apache = Apache(stack.enter_context(bench.directory()), paddock=paddock.paddock, main=SETTINGS)
         ways = {"mod_paddock, Paddock": (paddock, MODULE_HANDLER), "mod_proxy_fcgi, Paddock": (paddock, HANDLER),
@@ -35,30 +34,32 @@ def hello_world(bench, workers, connections):
         stack.callback(apache.stop)
         apache.start()
         for pool in pools:
-            measure.start_workers(pool, workers)
+            measure.start_workers(pool, WORKERS)
         servers = [apache.process.pid, *process.descendants(apache.process.pid)]
         results = {name: [] for name in ways}
         for number in range(bench.options.rounds):
             for name in list(ways)[::1 if number % 2 == 0 else -1]:
                 web = measure.CpuMeter(servers)  # workers come and go
-                rate, p99, requests = measure.http_load(f"http://127.0.0.1:{sites[name].port}/hello.php", connections,
+                rate, p99, requests = measure.http_load(f"http://127.0.0.1:{sites[name].port}/hello.php", CONNECTIONS,
                                                         bench.options.seconds)
                 results[name].append((rate, p99, web.per_request(requests)))
+        bench.configurations(pools, "with mod_paddock")
     columns = {name: [measure.Spread(values) for values in zip(*runs)] for name, runs in results.items()}
     rows = [[name, rate.text(), p99.text(2), web.text()] for name, (rate, p99, web) in columns.items()]
     rates = [column[0].median for column in columns.values()]
+    bench.report.row("hello world through mod_paddock", "requests/s", rates[2], rates[0])
+    bench.report.bar("hello world through mod_paddock", rates[2], rates[0])
     bench.report.section(
         "Hello world through mod_paddock",
-        f"Event MPM, {workers} workers, {connections} connections (wrk), {bench.options.rounds} runs of "
+        f"Event MPM, {WORKERS} workers, {CONNECTIONS} connections (wrk), {bench.options.rounds} runs of "
         f"{bench.options.seconds} s each.",
         ["", "requests/s", "p99, ms", "Apache's CPU, µs a request"], rows,
         f"mod_paddock's throughput is **{rates[0] / rates[2]:.2f} times** that of mod_proxy_fcgi and PHP-FPM.")
 
 
-def static_files(bench, connections):
+def _static_files(bench):
     """A static file, on an Apache that does nothing else and on one that has SLOW requests waiting for PHP."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(limit[0], min(4 * SLOW, limit[1])), limit[1]))
+    allow_descriptors(4 * SLOW)
     results = {"nothing else": [], f"{SLOW:,} slow PHP requests": []}
     with contextlib.ExitStack() as stack:
         paddock = Paddock(stack.enter_context(bench.directory()), bench.accounts)
@@ -77,7 +78,7 @@ def static_files(bench, connections):
         stack.callback(apache.stop)
         apache.start()
         url = f"http://127.0.0.1:{site.port}/static.css"
-        measure.http_load(url, connections, 1)
+        measure.http_load(url, CONNECTIONS, 1)
         clients = []
         stack.callback(lambda: [client.close() for client in clients])
         for name in results:
@@ -88,7 +89,7 @@ def static_files(bench, connections):
                     clients.append(client)
                 machine.wait_for(lambda: responder.open == SLOW, 60, "all slow requests are in flight")
             for _ in range(bench.options.rounds):
-                results[name].append(measure.http_load(url, connections, bench.options.seconds)[:2])
+                results[name].append(measure.http_load(url, CONNECTIONS, bench.options.seconds)[:2])
         responder.call(release.set)
         answered = sum(client.makefile("rb").read().count(b"late") for client in clients)
     columns = {name: [measure.Spread(values) for values in zip(*runs)] for name, runs in results.items()}
@@ -96,7 +97,7 @@ def static_files(bench, connections):
     rates, late = ([column[of].median for column in columns.values()] for of in (0, 1))
     bench.report.section(
         "A static file while PHP is slow",
-        f"mod_paddock, 2 children of 25 threads; {connections} connections (wrk). The slow requests are held by a FastCGI "
+        f"mod_paddock, 2 children of 25 threads; {CONNECTIONS} connections (wrk). The slow requests are held by a FastCGI "
         f"application of the bench; afterwards {answered:,} of {SLOW:,} were answered.",
         ["Apache has to do", "requests/s", "p99, ms"], rows,
         f"**{rates[1] / rates[0]:.2f} times** the throughput and **{late[1] / late[0]:.2f} times** the p99 of an idle server.")
