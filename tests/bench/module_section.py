@@ -97,7 +97,7 @@ def _static_files(bench):
     rates, late = ([column[of].median for column in columns.values()] for of in (0, 1))
     bench.report.section(
         "A static file while PHP is slow",
-        f"mod_paddock, 2 children of 25 threads; {CONNECTIONS} connections (wrk). The slow requests are held by a FastCGI "
-        f"application of the bench; afterwards {answered:,} of {SLOW:,} were answered.",
+        f"mod_paddock, 2 children of 25 threads; {CONNECTIONS} connections (wrk). The slow requests are held by a "
+        f"FastCGI application of the bench; afterwards {answered:,} of {SLOW:,} were answered.",
         ["Apache has to do", "requests/s", "p99, ms"], rows,
         f"**{rates[1] / rates[0]:.2f} times** the throughput and **{late[1] / late[0]:.2f} times** the p99 of an idle server.")

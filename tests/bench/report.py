@@ -118,10 +118,10 @@ class Report:
         rows = [row for part in parts for row in part["summary"]]
         return [
             "# Benchmarks",
-            f"Written by `{self._command}` ({' to '.join(dict.fromkeys((dates[0], dates[-1])))}); run it to get these "
-            "for your machine. Both sides ran in turns in one run, on the same Apache and the same PHP with the same ini "
-            "files. A figure is the median of the runs, with the least and the greatest behind it. Compare within a run, "
-            "never with another machine.",
+            f"Written by `{self._command}` ({' to '.join(dict.fromkeys((dates[0], dates[-1])))}); run it to get "
+            "these for your machine. Both sides ran in turns in one run, on the same Apache and the same PHP with "
+            "the same ini files. A figure is the median of the runs, with the least and the greatest behind it. "
+            "Compare within a run, never with another machine.",
             "Machine: " + "; ".join(machines) + ".",
             "## Summary\n\nMedians, of the figures below. Ratio: Paddock's by PHP-FPM's; a target with × is one for "
             "the ratio.\n\n" + table(["", "PHP-FPM", "Paddock", "ratio", "target", "met"], rows),

@@ -30,8 +30,8 @@ def cold(bench):
         bench.report.section(
             "From no process to the first byte",
             f"Both end their processes after {IDLE_SECONDS} s without a request. PHP-FPM's ondemand pool forks a "
-            "worker that shares memory, opcode cache and view with every other pool; Paddock makes a sandbox: namespaces, "
-            f"mounts, keeper, worker. {bench.options.colds} starts each, in milliseconds.",
+            "worker that shares memory, opcode cache and view with every other pool; Paddock makes a sandbox: "
+            f"namespaces, mounts, keeper, worker. {bench.options.colds} starts each, in milliseconds.",
             ["", "on the socket", "through Apache"], rows,
             f"Paddock takes **{ours / fpm:.2f} times** as long as ondemand, on the socket.")
         bench.configurations(pools, "cold")

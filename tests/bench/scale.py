@@ -290,11 +290,11 @@ def scale(bench):
              measure.Spread(of.dirty).text()] for (name, count), of in found.items()]
     bench.report.section(
         "Configured tenants, whom nobody visits",
-        "Seconds from the start of the program until a visitor of the last tenant has their answer; resident memory in "
-        "MiB, of Paddock without the zygote, which is one initialised PHP however many tenants there are. Then "
-        f"{STARTS} tenants are visited for the first time, one after another: milliseconds from connect(2) to the first "
-        "byte, on the socket, and what `smaps_rollup` calls Private_Dirty of the worker after that one request. All "
-        "share an account and a home, each has a file of its own. PHP-FPM: ondemand pools.",
+        "Seconds from the start of the program until a visitor of the last tenant has their answer; resident memory "
+        "in MiB, of Paddock without the zygote, which is one initialised PHP however many tenants there are. Then "
+        f"{STARTS} tenants are visited for the first time, one after another: milliseconds from connect(2) to the "
+        "first byte, on the socket, and what `smaps_rollup` calls Private_Dirty of the worker after that one "
+        "request. All share an account and a home, each has a file of its own. PHP-FPM: ondemand pools.",
         ["", "start, s", "memory, MiB", "of which", "cold start, ms", "a worker's private dirty memory, KiB"], rows)
     rows = [[f"{name}, {count:,}", measure.Spread(of.reloads).text(1), measure.Spread(of.pauses).text(1),
              measure.Spread(of.quiet).text(1), f"{of.failures:,} of {of.failures + of.visits:,}"]
@@ -302,9 +302,9 @@ def scale(bench):
     bench.report.section(
         "A change of one tenant among many",
         f"{bench.options.rounds} times: one tenant's file is changed, then `paddock reload`, until it returns, or "
-        "SIGUSR2 to PHP-FPM's master, until its log says that it is ready again. Meanwhile, from half a second before to "
-        "half a second after, a visitor asks another tenant, who is warm, again and again on the socket: their longest "
-        "wait, until they have their answer, as long without a change, and how many requests failed.",
+        "SIGUSR2 to PHP-FPM's master, until its log says that it is ready again. Meanwhile, from half a second "
+        "before to half a second after, a visitor asks another tenant, who is warm, again and again on the socket: "
+        "their longest wait, until they have their answer, as long without a change, and how many requests failed.",
         ["", "reload, ms", "longest wait, ms", "without a reload, ms", "requests that failed"], rows)
     _summary(bench, found)
 

@@ -11,9 +11,8 @@ import pytest
 
 from harness import application as applications
 from harness import forms, three_ways
+from harness.wordpress import PASSWORD, TITLE, configure, install, place
 
-PASSWORD = "correct horse battery staple"
-TITLE = "A blog & its “paddock”"
 # What differs between two blogs, or two moments of one.
 VARYING = [
     (r"\b[0-9a-f]{10}\b", "NONCE"),  # of a user, an action and a blog's salts; seconds since 1970 look the same
@@ -25,36 +24,13 @@ VARYING = [
 ]
 
 
-def _place(docroot):
-    applications.copy("wordpress", "usr/share/wordpress", docroot, leave_out=(".htaccess", "wp-config.php"))
-    applications.copy("wordpress", "var/lib/wordpress/wp-content", docroot / "wp-content", leave_out=("languages",))
-    applications.copy("wordpress-theme-twentytwentyone", "usr/share/wordpress/wp-content", docroot / "wp-content")
-
-
-def _configure(site):
-    page = site.browse("GET", "/wp-admin/setup-config.php?step=1").ok()
-    page = forms.submit(site, page, "setup-config.php?step=2", dbname=site.database, uname=site.database,
-                        pwd=site.database, dbhost="localhost")
-    # What asks other hosts would make the answers depend on them, and what runs beside requests on the moment.
-    config = site.docroot / "wp-config.php"
-    config.write_text(config.read_text().replace(
-        "<?php", "<?php\ndefine('WP_HTTP_BLOCK_EXTERNAL', true);\ndefine('DISABLE_WP_CRON', true);", 1))
-    return page
-
-
-def _install(site):
-    page = site.browse("GET", "/wp-admin/install.php?step=1").ok()
-    return forms.submit(site, page, "setup", weblog_title=TITLE, user_name="admin", admin_password=PASSWORD,
-                        admin_password2=PASSWORD, admin_email="admin@example.invalid", pw_weak="on")
-
-
 @pytest.fixture(scope="module", params=three_ways.FRONTS)
 def blogs(request, application):
     """Three blogs, installed as their owners would: in the browser."""
-    with application(_place, front=request.param, varying=VARYING) as compare:
+    with application(place, front=request.param, varying=VARYING) as compare:
         assert "setup-config.php" in compare.get("/").path
-        assert "Run the installation" in compare(_configure).ok().text
-        assert "WordPress has been installed" in compare(_install).ok().text
+        assert "Run the installation" in compare(configure).ok().text
+        assert "WordPress has been installed" in compare(install).ok().text
         yield compare
 
 

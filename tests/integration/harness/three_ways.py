@@ -62,7 +62,7 @@ def install(place, docroots, owners):
 
 
 @contextlib.contextmanager
-def _database(paddock, accounts, directory, names):
+def bound_database(paddock, accounts, directory, names):
     """The socket of a MariaDB with these databases, which is in its usual place in the sandboxes of `paddock`."""
     directory.mkdir()
     database = MariaDB(directory, accounts.get(_DATABASE_ACCOUNT), {name: name for name in names})
@@ -98,7 +98,7 @@ def compared(make_paddock, accounts, directory, place, front="proxy", database=T
     with contextlib.ExitStack() as stack:
         if database:
             ini["mysqli.default_socket"] = stack.enter_context(
-                _database(paddock, accounts, directory / "mariadb", databases.values()))
+                bound_database(paddock, accounts, directory / "mariadb", databases.values()))
         paddock.start()
         # An application that asks its own site needs a second one that answers.
         sites = stack.enter_context(
