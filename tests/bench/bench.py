@@ -41,11 +41,11 @@ class Bench:
         return pool
 
     @contextlib.contextmanager
-    def pools(self, idle=0, **options):
-        """Both pools and an Apache in front of them, with a port each."""
+    def pools(self, idle=0, paddock=None, fpm=None):
+        """Both pools, with options of their own, and an Apache in front of them, with a port each."""
         with contextlib.ExitStack() as stack:
-            pools = [self.pool(stack, make, WORKERS, idle, **options)
-                     for make in (contenders.PaddockPool, contenders.FpmPool)]
+            pools = [self.pool(stack, contenders.PaddockPool, WORKERS, idle, **(paddock or {})),
+                     self.pool(stack, contenders.FpmPool, WORKERS, idle, **(fpm or {}))]
             apache = Apache(stack.enter_context(self.directory()))
             for pool in pools:
                 pool.site = apache.add_site(pool.name.lower(), pool.docroot, pool.socket)

@@ -18,11 +18,9 @@ TENANT = "bench"
 class PaddockPool:
     name = "Paddock"
 
-    def __init__(self, directory, accounts, workers, idle, ini=None, neighbours=()):
-        """`ini`: settings of PHP's; `neighbours`: names of further tenants of the same plan."""
-        plan = {"workers": workers, "idle": f"{idle}s" if idle else "0s", "requests_per_worker": 0}
-        if ini:
-            plan["php_admin_value"] = ini
+    def __init__(self, directory, accounts, workers, idle, plan=None, neighbours=()):
+        """`plan`: more of the plan's keys; `neighbours`: names of further tenants of that plan."""
+        plan = {"workers": workers, "idle": f"{idle}s" if idle else "0s", "requests_per_worker": 0, **(plan or {})}
         self.paddock = Paddock(directory, accounts, plan=plan, runtime={"php_ini_dir": PHP_INI_DIR})
         self.tenant = self.paddock.add_tenant(TENANT)
         for name in neighbours:
@@ -69,7 +67,7 @@ class FpmPool:
     name = "PHP-FPM"
 
     def __init__(self, directory, accounts, workers, idle, ini=None, neighbours=(), account=None, docroot=None):
-        """`account` and `docroot`: the site's, where there is one already."""
+        """`ini`: settings of PHP's; `account` and `docroot`: the site's, where there is one already."""
         self.directory = pathlib.Path(directory)
         self.manager = (f"pm = ondemand\npm.max_children = {workers}\npm.process_idle_timeout = {idle}s\n" if idle else
                         f"pm = static\npm.max_children = {workers}\n")
