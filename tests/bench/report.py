@@ -12,6 +12,8 @@ import platform
 import re
 import subprocess
 
+import plots
+
 
 def table(head, rows):
     widths = [max(len(str(row[column])) for row in (head, *rows)) for column in range(len(head))]
@@ -100,14 +102,14 @@ class Report:
         self._part["curves"].append([title, series])
 
     def write(self, path):
-        """Replaces what this run has measured."""
+        """Replaces what this run has measured, and draws the plots anew."""
         figures = figures_of(path)
         figures.parent.mkdir(parents=True, exist_ok=True)
         parts = json.loads(figures.read_text()) if figures.exists() else {}
         parts.update(self._parts)
         parts = {name: parts[name] for name in self._order if name in parts}
         figures.write_text(json.dumps(parts, indent=1, ensure_ascii=False) + "\n")
-        path.write_text("\n\n".join([*self._head(parts.values()),
+        path.write_text("\n\n".join([*self._head(parts.values()), *plots.draw(parts.values(), figures.parent),
                                      *(section for part in parts.values() for section in _sections(part)),
                                      "## Configurations",
                                      *(text for part in parts.values() for text in part["configurations"])]) + "\n")
