@@ -127,8 +127,8 @@ def lockup(bench):
 def _summary(bench, served):
     for when in ATTACKS:
         of = {name: served[name, when] for name in LANGUAGES}
-        bench.report.row(f"visitors served while a neighbour's {ATTACKERS} requests are {when}", "%", of["PHP-FPM"].share,
-                         of["Paddock"].share, Target(least=100, relative=False), digits=1)
+        bench.report.row(f"visitors served while a neighbour's {ATTACKERS} requests are {when}", "%",
+                         of["PHP-FPM"].share, of["Paddock"].share, Target(least=100, relative=False), digits=1)
         late = {name: of[name].p99 and of[name].p99 / served[name, QUIET].p99 for name in LANGUAGES}
         bench.report.row(f"their p99, by that of a quiet server, {when}", "×", late["PHP-FPM"], late["Paddock"],
                          Target(most=LATEST[when], relative=False), digits=2)

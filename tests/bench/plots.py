@@ -14,6 +14,15 @@ set tics nomirror scale 0.5 textcolor rgb "{GREY}"
 set title textcolor rgb "{GREY}"
 set key top left textcolor rgb "{GREY}"
 """
+_PANELS = """\
+set multiplot layout {lines},{columns}
+set logscale x
+set format x '%.0f'
+set yrange [0:*]
+set offsets 0, 0, graph 0.25, 0
+set mxtics 1
+"""
+_LINE = "with linespoints pointtype 7 pointsize 0.5 linewidth 2 linecolor rgb"
 _COLUMNS = 2
 
 
@@ -44,14 +53,13 @@ def bars(rows):
 def curves(panels):
     """One panel for each figure, over the number of tenants."""
     lines = -(-len(panels) // _COLUMNS)
-    script = (_BEGINNING.format(width=760, height=260 * lines, name="scale") + f"set multiplot layout {lines},{_COLUMNS}\n"
-              + "set logscale x\nset format x '%.0f'\nset yrange [0:*]\nset offsets 0, 0, graph 0.25, 0\nset mxtics 1\n")
+    script = _BEGINNING.format(width=760, height=260 * lines, name="scale")
+    script += _PANELS.format(lines=lines, columns=_COLUMNS)
     for number, (title, series) in enumerate(panels):
         drawn = [(name, f"of{number}_{place}", series[name]) for place, name in enumerate(COLOURS)]
         script += "".join(_block(block, points) for _, block, points in drawn)
         script += f"set title {_quoted(title)} noenhanced\nplot " + ", ".join(
-            f'${block} with linespoints pointtype 7 pointsize 0.5 linewidth 2 linecolor rgb "{COLOURS[name]}" title "{name}"'
-            for name, block, _ in drawn) + "\n"
+            f'${block} {_LINE} "{COLOURS[name]}" title "{name}"' for name, block, _ in drawn) + "\n"
     return script
 
 
