@@ -125,7 +125,8 @@ class Report:
             "the same ini files. A figure is the median of the runs, with the least and the greatest behind it. "
             "Compare within a run, never with another machine.",
             "Machine: " + "; ".join(machines) + ".",
-            "## Summary\n\nMedians, of the figures below. Ratio: Paddock's by PHP-FPM's; a target with × is one for "
+            "## Summary\n\nMedians of the figures below, of longest waits the greatest. Ratio: Paddock's by "
+            "PHP-FPM's; a target with × is one for "
             "the ratio.\n\n" + table(["", "PHP-FPM", "Paddock", "ratio", "target", "met"], rows),
         ]
 

@@ -291,9 +291,9 @@ def scale(bench):
     bench.report.section(
         "Configured tenants, whom nobody visits",
         "Seconds from the start of the program until a visitor of the last tenant has their answer; resident memory "
-        "in MiB, of Paddock without the zygote, which is one initialised PHP however many tenants there are. Then "
-        f"{STARTS} tenants are visited for the first time, one after another: milliseconds from connect(2) to the "
-        "first byte, on the socket, and what `smaps_rollup` calls Private_Dirty of the worker after that one "
+        "in MiB after that, of Paddock without the zygote, which is one initialised PHP however many tenants there "
+        f"are. Then {STARTS} tenants are visited for the first time, one after another: milliseconds from connect(2) "
+        "to the first byte, on the socket, and what `smaps_rollup` calls Private_Dirty of the worker after that one "
         "request. All share an account and a home, each has a file of its own. PHP-FPM: ondemand pools.",
         ["", "start, s", "memory, MiB", "of which", "cold start, ms", "a worker's private dirty memory, KiB"], rows)
     rows = [[f"{name}, {count:,}", measure.Spread(of.reloads).text(1), measure.Spread(of.pauses).text(1),
