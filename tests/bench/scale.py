@@ -272,7 +272,7 @@ def _measure(bench, make, count):
 # Of each curve and row of the summary: what, its unit, how it is taken from Figures, digits.
 CURVES = [
     ("start until the first answer", "s", lambda of: of.start, 2),
-    ("memory without a visitor", "MiB", lambda of: of.memory, 1),
+    ("resident memory", "MiB", lambda of: of.memory, 1),
     ("first answer of a cold tenant", "ms", lambda of: measure.Spread(of.colds).median, 1),
     ("private dirty memory of a worker", "KiB", lambda of: measure.Spread(of.dirty).median, 0),
     ("reload with one tenant changed", "ms", lambda of: measure.Spread(of.reloads).median, 0),
