@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 namespace paddock {
 namespace {
@@ -31,7 +34,7 @@ Result<std::string> read_all(BorrowedFd fd, std::size_t limit) {
   std::string bytes;
   std::size_t used = 0;
   for (;;) {
-    bytes.resize(used + 4096);
+    if (used == bytes.size()) bytes.resize(std::max<std::size_t>(4096, 2 * used));
     const ssize_t got = ::read(fd.get(), bytes.data() + used, bytes.size() - used);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno_error("read");

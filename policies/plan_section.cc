@@ -227,7 +227,12 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   read_mail_limits(section, plan.mail);
   read_limits(section, machine, plan.limits);
   read_opcache(section, plan);
-  if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) set_upload_max(*upload, plan.ini);
+  if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) {
+    set_upload_max(*upload, plan.ini);
+    if (*upload > plan.tmp_bytes)
+      section.warn("upload_max", "PHP keeps uploads in /tmp, which holds less (tmp_size = " +
+                                     format_bytes(plan.tmp_bytes) + ")");
+  }
   read_ini(section, plan.ini);
   if (const auto clear = section.boolean("clear_env")) plan.clear_env = *clear;
   read_environment(section, plan.environment);

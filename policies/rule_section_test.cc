@@ -204,6 +204,15 @@ TEST_CASE("upload sizes become php.ini's, and an ini entry of the plan goes over
   CHECK(value("b", "post_max_size") == "99M;");
 }
 
+TEST_CASE("an upload that /tmp does not hold is warned about") {
+  CHECK(load("[plan.a]\nupload_max = \"256M\"\n").diagnostics.empty());
+  CHECK(load("[plan.a]\nupload_max = \"1G\"\ntmp_size = \"2G\"\n").diagnostics.empty());
+  const auto small = load("[plan.a]\nupload_max = \"1G\"\n");
+  CHECK(small.config.has_value());
+  REQUIRE(small.diagnostics.size() == 1);
+  CHECK(small.diagnostics.front().message.find("tmp_size = 256M") != std::string::npos);
+}
+
 TEST_CASE("opcache's size is inherited, and one that memory_max does not hold is warned about") {
   const auto loaded = load("[plan.a]\nmemory_max = \"64M\"\nopcache = \"32M\"\n[plan.b]\ninherits = \"a\"\n");
   REQUIRE(loaded.config.has_value());
