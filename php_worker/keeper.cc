@@ -266,13 +266,17 @@ class Keeper {
     });
   }
 
-  // Since the last call.
+  // Since the last call. Not where the gateway has stepped in: then they wait, and a worker has to ask for
+  // each.
   bool requests_are_awaited() {
+    const std::uint64_t takeovers = page_.takeovers.load(std::memory_order_relaxed);
+    const bool stepped_in = std::exchange(takeovers_seen_, takeovers) != takeovers ||
+                            page_.takeover.load(std::memory_order_relaxed) != 0;
     const std::uint64_t gaps = control_->idle_gaps.load(std::memory_order_relaxed);
     const std::uint64_t requests = board_->requests.load(std::memory_order_relaxed);
     const auto new_gaps = static_cast<std::uint32_t>(gaps - std::exchange(gaps_seen_, gaps));
     const std::uint64_t new_requests = requests - std::exchange(requests_seen_, requests);
-    return new_gaps * kAwaitedShare > new_requests;
+    return !stepped_in && new_gaps * kAwaitedShare > new_requests;
   }
 
   void wake_ending() {
@@ -479,6 +483,7 @@ class Keeper {
   bool waking_ = false;
   bool looking_for_surplus_ = false;
   int idle_looks_ = 0;
+  std::uint64_t takeovers_seen_ = 0;
   std::uint64_t gaps_seen_ = 0;
   std::uint64_t requests_seen_ = 0;
   int young_deaths_ = 0;
