@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <sstream>
 #include <string>
 
 #include "base/file.h"
@@ -23,12 +24,29 @@ Result<std::unique_ptr<MemoryPressure>> MemoryPressure::watch(boost::asio::io_co
   return watched;
 }
 
+bool MemoryPressure::memory_is_scarce() {
+  const auto text = read_file("/proc/meminfo");
+  if (!text) return false;
+  std::istringstream lines(*text);
+  std::uint64_t total = 0;
+  std::uint64_t available = 0;
+  for (std::string line; std::getline(lines, line);) {
+    std::istringstream words(line);
+    std::string name;
+    std::uint64_t size = 0;  // kB
+    words >> name >> size;
+    if (name == "MemTotal:") total = size;
+    if (name == "MemAvailable:") available = size;
+  }
+  return total > 0 && available < total / kScarce;
+}
+
 void MemoryPressure::wait() {
   // The trigger's event is POLLPRI.
   file_.async_wait(boost::asio::posix::stream_descriptor::wait_error,
                    [this](const boost::system::error_code &error) {
                      if (error) return;
-                     on_pressure_();
+                     if (memory_is_scarce()) on_pressure_();
                      wait();
                    });
 }
