@@ -59,7 +59,7 @@ fetch_for_vm() { demo/dokuwiki fetch && tests/integration/fetch; }
 vm_integration_tests() {
   mkdir -p "$results/vm"
   fetch_for_vm || return
-  vagrant/vm/run --timeout "${PADDOCK_VM_TIMEOUT:-3000}" --results "$results/vm" \
+  vagrant/vm/run --timeout "${PADDOCK_VM_TIMEOUT:-3900}" --results "$results/vm" \
     --log "$PWD/$log_directory/vm-kernel.log" --env "PADDOCK_BIN=$PWD/build/release/bin" --env PYTHONUNBUFFERED=1 -- \
     tests/integration/run-for-sure "$PWD/$results/vm/integration.xml" --verbose --durations=10 "$@"
 }
