@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/file.h"
+#include "base/memory_file.h"
 #include "base/unique_fd.h"
 
 namespace paddock::php_worker {
@@ -122,16 +123,6 @@ std::vector<std::uint64_t> OpcacheRegion::sizes() const {
   return sizes;
 }
 
-Result<UniqueFd> OpcacheRegion::make_file(const Region &region) {
-  UniqueFd file(::memfd_create("paddock-opcache", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file.valid()) return errno_error("memfd_create for opcache");
-  if (::ftruncate(file.get(), static_cast<off_t>(region.size)) != 0)
-    return errno_error("size opcache's memory");
-  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return errno_error("seal opcache's memory");
-  return file;
-}
-
 Result<void> OpcacheRegion::fill(const Region &region, BorrowedFd file) {
   // Written, not copied through a mapping: the kernel makes the pages without a fault for each.
   for (const Region::Run &run : region.resident) {
@@ -169,7 +160,7 @@ Result<void> OpcacheRegion::make_private(const std::vector<UniqueFd> &files, boo
     const Region &region = regions_[i];
     UniqueFd own;
     if (files.empty()) {
-      PADDOCK_TRY(own, make_file(region));
+      PADDOCK_TRY(own, create_memory_file("paddock-opcache", region.size, "opcache's memory"));
     }
     const BorrowedFd file = files.empty() ? own.borrow() : files[i].borrow();
     if (!filled) PADDOCK_CHECK(fill(region, file));

@@ -59,7 +59,6 @@ class OpcacheRegion {
     };
     std::vector<Run> resident;
   };
-  static Result<UniqueFd> make_file(const Region &region);
   static Result<void> fill(const Region &region, BorrowedFd file);
   static Result<void> map(const Region &region, BorrowedFd file);
   static Result<void> replace_lock(int fd);

@@ -1,6 +1,6 @@
 #include "supervisor/kept_opcaches.h"
 
-#include <utility>
+#include <iterator>
 
 #include "base/log.h"
 
@@ -60,9 +60,7 @@ std::uint64_t KeptOpcaches::held(const std::string &tenant) const {
 }
 
 KeptOpcache KeptOpcaches::remove(Entries::iterator position) {
-  auto [first, last] = by_time_.equal_range(position->until);
-  while (first != last && first->second != position->tenant) ++first;
-  if (first != last) by_time_.erase(first);
+  by_time_.erase({position->until, position->tenant});
   by_tenant_.erase(position->tenant);
   held_ -= position->bytes;
   KeptOpcache kept = std::move(position->kept);

@@ -13,7 +13,9 @@
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "cgroups/cgroup.h"
 #include "supervisor/opcache_files.h"
@@ -71,7 +73,7 @@ class KeptOpcaches {
   std::uint64_t held_ = 0;
   Entries entries_;
   std::map<std::string, Entries::iterator> by_tenant_;
-  std::multimap<Clock::time_point, std::string> by_time_;
+  std::set<std::pair<Clock::time_point, std::string>> by_time_;
 };
 
 }  // namespace paddock::supervisor

@@ -1,9 +1,9 @@
 #include "supervisor/opcache_files.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "base/memory_file.h"
 
 namespace paddock::supervisor {
 
@@ -11,11 +11,7 @@ Result<OpcacheFiles> OpcacheFiles::make(std::uint64_t zygote, const std::vector<
   OpcacheFiles made;
   made.zygote = zygote;
   for (const std::uint64_t size : sizes) {
-    UniqueFd file(::memfd_create("paddock-opcache", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!file.valid()) return errno_error("memfd_create for opcache");
-    if (::ftruncate(file.get(), static_cast<off_t>(size)) != 0) return errno_error("size opcache's memory");
-    if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-      return errno_error("seal opcache's memory");
+    PADDOCK_TRY(UniqueFd file, create_memory_file("paddock-opcache", size, "opcache's memory"));
     made.files.push_back(std::move(file));
   }
   return made;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/memory_file.h"
 
 namespace paddock::handoff {
 namespace {
@@ -17,14 +18,10 @@ constexpr int kAllSeals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SE
 }  // namespace
 
 Result<UniqueFd> create_page(const std::string &tenant) {
-  UniqueFd fd(::memfd_create(("paddock-handoff-" + tenant).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return errno_error("memfd_create for the handoff page of " + tenant);
+  PADDOCK_TRY(UniqueFd fd,
+              create_memory_file("paddock-handoff-" + tenant, kPageSize, "the handoff page of " + tenant));
   // memfds are born 0777: whoever holds one in /proc/self/fd could open it again for writing.
   if (::fchmod(fd.get(), 0600) != 0) return errno_error("chmod the handoff page of " + tenant);
-  if (::ftruncate(fd.get(), static_cast<off_t>(kPageSize)) != 0)
-    return errno_error("size the handoff page of " + tenant);
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return errno_error("seal the handoff page of " + tenant);
   return fd;
 }
 

@@ -8,16 +8,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/memory_file.h"
+
 namespace paddock::scoreboard {
 
 Result<UniqueFd> create_board(const std::string &tenant) {
-  UniqueFd fd(::memfd_create(("paddock-board-" + tenant).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return errno_error("memfd_create for the scoreboard of " + tenant);
-  if (::ftruncate(fd.get(), static_cast<off_t>(kBoardSize)) != 0)
-    return errno_error("size the scoreboard of " + tenant);
-  if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-    return errno_error("seal the scoreboard of " + tenant);
-  return fd;
+  return create_memory_file("paddock-board-" + tenant, kBoardSize, "the scoreboard of " + tenant);
 }
 
 Result<MappedBoard> MappedBoard::map(BorrowedFd fd, bool writable) {
