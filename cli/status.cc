@@ -117,11 +117,12 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
     rows.push_back({"granted:", printable(grant.name) + ": " + printable(grant.reason)});
   std::string out = table(rows);
   if (tenant.running.empty()) return out;
-  std::vector<std::vector<std::string>> requests = {{"PID", "AGE", "METHOD", "URI", "SCRIPT"}};
+  std::vector<std::vector<std::string>> requests = {{"PID", "AGE", "MEMORY", "METHOD", "URI", "SCRIPT"}};
   for (const auto &request : tenant.running)
     requests.push_back({std::to_string(request.pid),
                         duration_text(milliseconds(
                             static_cast<std::int64_t>(std::min<std::uint64_t>(request.age_ms, INT64_MAX)))),
+                        request.memory_bytes ? size_text(*request.memory_bytes) : "-",
                         printable(request.method), printable(request.uri), printable(request.script)});
   return out + "\n" + table(requests);
 }

@@ -30,7 +30,7 @@ TenantStatus alice() {
   tenant.pids = 3;
   tenant.memory_bytes = 45ULL << 20;
   tenant.cpu_us = 61'000'000;
-  tenant.running.push_back({7, "GET", "/x?\x1b[2J", "/home/alice/x.php", 63});
+  tenant.running.push_back({7, "GET", "/x?\x1b[2J", "/home/alice/x.php", 63, 3 << 20});
   return tenant;
 }
 
@@ -56,7 +56,7 @@ TEST_CASE("one tenant, with what it is doing") {
   CHECK(text.find("queued:     7 for 1m1s in all\n") != std::string::npos);
   CHECK(text.find("waiting:    4 for a worker, 0 half-sent, 1 half-read\n") != std::string::npos);
   CHECK(text.find("(2h ago)\n") != std::string::npos);
-  CHECK(text.find("7    63ms  GET     \"/x?\\x1b[2J\"  /home/alice/x.php\n") != std::string::npos);
+  CHECK(text.find("7    63ms  3.0M    GET     \"/x?\\x1b[2J\"  /home/alice/x.php\n") != std::string::npos);
   CHECK(text.find('\x1b') == std::string::npos);
   TenantStatus ghost;
   ghost.state = TenantState::kUnusable;

@@ -27,13 +27,25 @@ TopOrder order_of(const std::string &name) {
   return found == kTopOrders.end() ? TopOrder::kCpu : static_cast<TopOrder>(found - kTopOrders.begin());
 }
 
-// Nullopt: `model` has the news.
-std::optional<NoAnswer> refresh(const Session &session, TopModel &model) {
+// What its requests have of memory is told of one tenant at a time only.
+void add_memory_of_requests(const Session &session, const std::string &tenant, control::Status &status) {
+  const auto answer = ask(session, {Command::kStatus, tenant, "", {}}, kAskPatience);
+  const auto *const reply = std::get_if<control::Reply>(&answer);
+  if (reply == nullptr) return;
+  auto one = control::result_from_json<control::Status>(reply->result);
+  if (!one || one->tenants.size() != 1) return;
+  for (auto &each : status.tenants)
+    if (each.name == tenant) each.running = std::move(one->tenants.front().running);
+}
+
+// Nullopt: `model` has the news. opened: the tenant whose requests are shown; empty: none's.
+std::optional<NoAnswer> refresh(const Session &session, const std::string &opened, TopModel &model) {
   const auto answer = ask(session, {Command::kStatus, "", "", {}}, kAskPatience);
   if (const auto *none = std::get_if<NoAnswer>(&answer)) return *none;
   auto status = control::result_from_json<control::Status>(std::get<control::Reply>(answer).result);
   if (!status)
     return NoAnswer{ExitStatus::kFailed, {}, "the supervisor's answer: " + status.error().message()};
+  if (!opened.empty()) add_memory_of_requests(session, opened, *status);
   // For what status does not tell: disks. The first of the stream is enough.
   control::Samples samples;
   const auto sampled = ask(session, {Command::kSamples, "", "", {}}, kAskPatience);
@@ -50,7 +62,7 @@ ExitStatus batch(const Session &session, const TopOptions &options) {
   const auto interval = duration<double>(options.interval);
   const TopOrder order = order_of(options.sort);
   for (std::uint32_t printed = 0; options.count == 0 || printed < options.count;) {
-    if (const auto failed = refresh(session, model)) return report(session, *failed);
+    if (const auto failed = refresh(session, {}, model)) return report(session, *failed);
     if (model.has_rates()) {
       const auto rows = model.rows(order, false, options.filter);
       if (session.json) {
@@ -83,7 +95,7 @@ class Top {
     auto next = steady_clock::now();
     for (;;) {
       if (steady_clock::now() >= next) {
-        if (auto failed = refresh(session_, model_)) {
+        if (auto failed = refresh(session_, screen_.open ? screen_.selected : std::string(), model_)) {
           if (failed->status != ExitStatus::kNotRunning || !model_.has_rates()) return failed;
           screen_.message = "the supervisor does not answer; trying on";
         } else {

@@ -105,7 +105,7 @@ TEST_CASE("top: what a tenant wrote drives no terminal") {
   status.running.push_back({7, "G\x1b[2JT", "/\x1b]0;owned\x07" + std::string(1'000'000, 'x'),
                             "/\x9b"
                             "31m\n.php",
-                            5});
+                            5, 3 << 20});
   status.problem = "\x1b[2J";
   const TopModel model = model_of({status}, {status});
   TopScreen screen;
@@ -113,6 +113,7 @@ TEST_CASE("top: what a tenant wrote drives no terminal") {
   screen.open = true;
   const auto picture = draw_top(model, screen, 80, 24, 0);
   CHECK(whole(picture).find("/\\x1b]0;owned") != std::string::npos);
+  CHECK(whole(picture).find("     5ms   3.0M ") != std::string::npos);
   for (const auto &line : picture)
     for (const char c : line.text) CHECK((c >= 0x20 && c < 0x7f));
 }

@@ -128,13 +128,14 @@ std::vector<TopLine> requests_of(const TopModel &model, const TopScreen &screen,
                    (tenant->memory_bytes ? ", memory " + size_text(*tenant->memory_bytes) : "") +
                    (tenant->memory_max_bytes ? " of " + size_text(*tenant->memory_max_bytes) : "")});
   lines.push_back({});
-  lines.push_back({"   PID     AGE METHOD  URI, SCRIPT", true});
+  lines.push_back({"   PID     AGE    MEM METHOD  URI, SCRIPT", true});
   for (const auto &request : tenant->running)
     lines.push_back({right(std::to_string(request.pid), 6) +
                      right(duration_text(milliseconds(static_cast<std::int64_t>(
                                std::min<std::uint64_t>(request.age_ms, INT64_MAX)))),
                            8) +
-                     " " + left(printable(request.method), 7) + " " + printable(request.uri) + ", " +
+                     right(request.memory_bytes ? size_text(*request.memory_bytes) : "-", 7) + " " +
+                     left(printable(request.method), 7) + " " + printable(request.uri) + ", " +
                      printable(request.script)});
   if (tenant->running.empty()) lines.push_back({"   no request runs now"});
   return lines;

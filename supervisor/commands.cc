@@ -130,7 +130,9 @@ std::string status(const Supervisor &supervisor, const Request &request, Access 
   if (access == Access::kAll) status.host = host_status(supervisor);
   for (const auto &[name, tenant] : supervisor.tenants()) {
     if (!request.tenant.empty() && request.tenant != name) continue;
-    if (access == Access::kAll || tenant->settings().uid == uid) status.tenants.push_back(status_of(*tenant));
+    if (access != Access::kAll && tenant->settings().uid != uid) continue;
+    status.tenants.push_back(status_of(*tenant));
+    if (!request.tenant.empty()) add_memory_of_requests(*tenant, status.tenants.back());
   }
   return control::ok_reply(status);
 }

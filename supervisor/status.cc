@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include "supervisor/process_memory.h"
+
 namespace paddock::supervisor {
 namespace {
 
@@ -16,7 +18,7 @@ void add_scoreboard(const Run &run, control::TenantStatus &status) {
     if (scoreboard::read_slot(run.board()->slots[i]).state != scoreboard::State::kEmpty) ++status.workers;
   for (const auto &[slot, age] : run.running_requests())
     status.running.push_back(
-        {slot.pid, slot.method, slot.uri, slot.script, static_cast<std::uint64_t>(age.count())});
+        {slot.pid, slot.method, slot.uri, slot.script, static_cast<std::uint64_t>(age.count()), {}});
   status.busy = static_cast<std::uint32_t>(status.running.size());
 }
 
@@ -98,6 +100,16 @@ control::TenantStatus status_of(const Tenant &tenant) {
     if (const auto stats = run->cgroup().stats(); stats) add_figures(*stats, status);
   }
   return status;
+}
+
+void add_memory_of_requests(const Tenant &tenant, control::TenantStatus &status) {
+  if (tenant.run() == nullptr || status.running.empty()) return;
+  const auto processes = tenant.run()->cgroup().all_processes();
+  if (!processes) return;
+  const auto memory = own_memory(*processes);
+  for (auto &request : status.running)
+    if (const auto found = memory.find(request.pid); found != memory.end())
+      request.memory_bytes = found->second;
 }
 
 control::HostStatus host_status(const Supervisor &supervisor) {

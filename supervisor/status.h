@@ -10,6 +10,8 @@ namespace paddock::supervisor {
 // Reads the tenant's cgroup files and scoreboard now. What the scoreboard says is bounded, and stays hostile
 // text.
 [[nodiscard]] control::TenantStatus status_of(const Tenant &tenant);
+// What each of its running requests has of memory: a file of /proc for each of its processes.
+void add_memory_of_requests(const Tenant &tenant, control::TenantStatus &status);
 [[nodiscard]] control::HostStatus host_status(const Supervisor &supervisor);
 
 }  // namespace paddock::supervisor

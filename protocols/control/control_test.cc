@@ -154,7 +154,8 @@ TEST_CASE("a status survives the way back, whatever a tenant put into it") {
   tenant.requests = 18'446'744'073'709'551'615ULL;
   tenant.memory_bytes = 1ULL << 40;
   tenant.block_until = -1;
-  tenant.running.push_back({12, "GET", std::string("/\xff\0\n\"\xc3\xa4\xed\xa0\x80", 10), "/x.php", 1500});
+  tenant.running.push_back(
+      {12, "GET", std::string("/\xff\0\n\"\xc3\xa4\xed\xa0\x80", 10), "/x.php", 1500, 3 << 20});
   const std::string line = ok_reply(status);
   CHECK(line.find('\n') == std::string::npos);
   const auto reply = parse_reply(line);
@@ -176,6 +177,7 @@ TEST_CASE("a status survives the way back, whatever a tenant put into it") {
   CHECK(back->tenants[0].running[0].uri ==
         std::string("/\xef\xbf\xbd\0\n\"\xc3\xa4\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 18));
   CHECK(back->tenants[0].running[0].age_ms == 1500);
+  CHECK(back->tenants[0].running[0].memory_bytes == 3 << 20);
 }
 
 TEST_CASE("figures of the books survive the way back") {

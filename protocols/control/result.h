@@ -38,6 +38,8 @@ struct RunningRequest {
   std::string uri;
   std::string script;
   std::uint64_t age_ms = 0;
+  // That its worker has of its own. Only where one tenant's status was asked for.
+  std::optional<std::uint64_t> memory_bytes;
 
   template <typename Io>
   void fields(Io &io) {
@@ -46,6 +48,7 @@ struct RunningRequest {
     io("uri", uri);
     io("script", script);
     io("age_ms", age_ms);
+    io("memory_bytes", memory_bytes);
   }
 };
 

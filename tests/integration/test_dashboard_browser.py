@@ -1,5 +1,6 @@
 """The dashboard's pages in a real Chromium (browser/run.js). Screenshots of each view are in build/screenshots."""
 
+import base64
 import contextlib
 import fcntl
 import json
@@ -157,8 +158,30 @@ def test_slow_requests_are_shown_with_their_trace(browse, own_host):
     host.alice.run("(function () { $end = microtime(true) + 1; while (microtime(true) < $end); })(); return 1;")
     log = host.paddock.directory / "log/tenants/alice.log"
     machine.wait_for(lambda: "slow: #0 " in log.read_text(), 20, "the slow log has the request")
-    found = browse(Dashboard(host.paddock).wait(), "slow", tenant="alice")
+    found = browse(Dashboard(host.paddock).wait(), "slow", tenant="alice", picture="tenant-slow")
     assert "POST /run.php" in found["trace"] and "{closure}()" in found["trace"]
+
+
+def test_hostile_slow_traces_are_text(browse, own_host):
+    """A tenant chooses URL, file and function of a trace, and may write lines to its log that look like one."""
+    host = own_host(dashboard=True, plan={"workers": 2, "slow_log": "300ms"})
+    file = "<b onclick=globalThis.ran=3>x\x1b[31m.php"
+    script = host.paddock.tenants["alice"].docroot / file
+    forged = ["slow: GET " + HOSTILE, "slow: #0 " + HOSTILE, "slow: #1 <iframe srcdoc=x>" + "B" * 4000]
+    lines = base64.b64encode("".join(f"{line}\n" for line in forged).encode()).decode()
+    script.write_text(f"<?php file_put_contents('php://stderr', base64_decode('{lines}'));"
+                      "$end = microtime(true) + 1; while (microtime(true) < $end);")
+    script.chmod(0o644)
+    with fastcgi.Connection(host.paddock.sockets()["alice"]) as connection:
+        connection.send(fastcgi.whole_request(script, REQUEST_URI=HOSTILE + "A" * 100_000, REQUEST_METHOD="GET"))
+        log = host.paddock.directory / "log/tenants/alice.log"
+        machine.wait_for(lambda: log.read_text(errors="replace").count("slow: ") >= 5, 20, "the log has both traces")
+    found = browse(Dashboard(host.paddock).wait(), "slow", tenant="alice", picture="hostile-slow")
+    assert "<script>globalThis.ran=2</script>" in found["trace"] and "<iframe srcdoc=x>BBBB" in found["trace"]
+    assert "<b onclick=globalThis.ran=3>x" in found["trace"]
+    assert "\x1b" not in found["trace"]
+    assert found["injected"] == 0 and found["ran"] == 0
+    assert found["wide"] <= 0
 
 
 def test_a_session_that_has_ended_asks_for_the_token(browse, dashboard):

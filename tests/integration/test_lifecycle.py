@@ -1,6 +1,8 @@
 """A sandbox appears with the first request, serves without anybody's help, and disappears when nobody comes."""
 
 import concurrent.futures
+import json
+import re
 import threading
 import time
 
@@ -250,6 +252,30 @@ def test_status_tells_the_story(host):
     assert "alice" in text and "bob" in text
     host.paddock.cli("status", "alice")
     assert host.paddock.cli("status", "nobody-such", check=False).returncode == 5
+
+
+def test_a_running_request_tells_its_memory(own_host):
+    host = own_host(plan={"workers": 2, "php_admin_value": {"memory_limit": "256M"}})
+    hold = "$held = str_repeat('x', %d << 20); usleep(%d); return strlen($held);"
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        small = pool.submit(host.alice.run, hold % (1, machine.patience(3) * 1e6), "?small")
+        large = pool.submit(host.alice.run, hold % (64, machine.patience(3) * 1e6), "?large")
+
+        def held():
+            running = host.paddock.tenant_status("alice")["running"]
+            found = {entry["uri"].partition("?")[2]: entry["memory_bytes"] or 0 for entry in running}
+            return found if found.get("large", 0) >= 64 << 20 and found.get("small", 0) >= 1 << 20 else None
+
+        found = machine.wait_for(held, 3, "both hold what they took")
+        assert found["small"] < 32 << 20
+        assert found["large"] < 128 << 20
+        table = host.paddock.cli("status", "alice").stdout.partition("MEMORY  METHOD")[2]
+        assert re.search(r"s\s+(6[4-9]|[789]\d|1[012]\d)\.\dM\s+POST\s+/run.php\?large", table), table
+        # Where all tenants are asked for, that is not looked after.
+        everybody = json.loads(host.paddock.cli("status", "--json").stdout)["tenants"]
+        told = [entry["memory_bytes"] for tenant in everybody for entry in tenant["running"]]
+        assert told == [None, None]
+        assert small.result() and large.result()
 
 
 def test_a_worker_that_dies_is_replaced_while_the_others_are_busy(own_host):

@@ -193,7 +193,7 @@ def test_a_tenants_requests_are_shown_with_hostile_text_escaped(host, top):
         view = top("--filter", "alice")
         view.until(r"^alice\s+running")
         view.press("\r")
-        view.until(r"^\s+\d+\s+\S+ (GET|POST)\s")
+        view.until(r"^\s+\d+\s+\S+\s+[\d.]+M (GET|POST)\s")
         view.press("\x1b")
         view.until(r"^TENANT")
         assert view.end() == 0

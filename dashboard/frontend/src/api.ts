@@ -64,6 +64,7 @@ export interface RunningRequest {
   uri: string;
   script: string;
   age_ms: number;
+  memory_bytes: number | null;
 }
 export interface TenantStatus {
   name: string;
@@ -88,6 +89,9 @@ export interface TenantStatus {
   queue: number;
   slow_clients: number;
   unread: number;
+  mails: number;
+  mails_refused: number;
+  mails_last_hour: number;
 }
 export const tenantStatus = async (tenant: string): Promise<TenantStatus> => {
   const found = await get<{ tenants: TenantStatus[] }>(`api/tenants/${encodeURIComponent(tenant)}`);

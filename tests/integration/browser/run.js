@@ -82,6 +82,13 @@ async function chartColours(page, name) {
   return counts.length;
 }
 
+// What hostile text has done to the page: elements that are none of ours, scripts that ran, a page that is too wide.
+async function harm(page) {
+  found.injected = await page.evaluate(() => document.querySelectorAll('#app img, #app script, #app iframe, #app b > b').length);
+  found.ran = await page.evaluate(() => globalThis.ran ?? 0);
+  found.wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+}
+
 const legend = (page) =>
   page.evaluate(() => Object.fromEntries([...document.querySelectorAll('.chart')].map((chart) => [
     chart.querySelector('h2').textContent,
@@ -222,10 +229,12 @@ const scenarios = {
     await logIn(page);
     await go(page, `#/tenants/${given.tenant}`, given.tenant);
     await page.getByRole('heading', { name: 'Slow requests' }).waitFor();
-    await page.getByText('Where it was').first().click();
-    found.trace = await page.locator('.event:has(ol)').first().innerText();
+    const opened = page.getByText('Where it was');
+    for (let i = 0; i < (await opened.count()); i++) await opened.nth(i).click();
+    found.trace = (await page.locator('.event:has(ol)').allInnerTexts()).join('\n');
     await axe(page, 'slow requests');
-    await page.screenshot({ path: path.join(given.out, 'tenant-slow.png'), fullPage: true });
+    await page.screenshot({ path: path.join(given.out, `${given.picture}.png`), fullPage: true });
+    await harm(page);
   },
 
   // Somebody else has ended the session: the next look is answered by 401, and the page asks for the token.
@@ -302,9 +311,7 @@ const scenarios = {
     await go(page, '#/events', 'Events');
     await page.locator('.event').first().waitFor();
     found.events = await page.locator('.events').innerText();
-    found.injected = await page.evaluate(() => document.querySelectorAll('#app img, #app script, #app iframe, #app b > b').length);
-    found.ran = await page.evaluate(() => globalThis.ran ?? 0);
-    found.wide = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+    await harm(page);
   },
 
   // A thousand tenants: only those in sight are elements, and scrolling shows the others.

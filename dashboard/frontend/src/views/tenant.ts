@@ -94,7 +94,7 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
       h(
         'table',
         { class: 'requests' },
-        h('thead', {}, h('tr', {}, ...['Pid', 'Age', 'Method', 'URL', 'Script'].map((title) => h('th', { scope: 'col' }, title)))),
+        h('thead', {}, h('tr', {}, ...['Pid', 'Age', 'Memory', 'Method', 'URL', 'Script'].map((title) => h('th', { scope: 'col' }, title)))),
         running,
       ),
     ),
@@ -197,12 +197,13 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
         {},
         h('td', { class: 'number' }, String(request.pid)),
         h('td', { class: 'number' }, milliseconds(request.age_ms)),
+        h('td', { class: 'number' }, request.memory_bytes === null ? '–' : bytes(request.memory_bytes)),
         h('td', {}, tame(request.method, 20)),
         h('td', { class: 'long' }, tame(request.uri)),
         h('td', { class: 'long' }, tame(request.script)),
       ),
     );
-    fill(running, ...(rows.length > 0 ? rows : [h('tr', {}, h('td', { colspan: 5, class: 'muted' }, 'No request runs now.'))]));
+    fill(running, ...(rows.length > 0 ? rows : [h('tr', {}, h('td', { colspan: 6, class: 'muted' }, 'No request runs now.'))]));
     refresh();
   }
 
@@ -243,6 +244,8 @@ export function tenantView(model: Model, name: string, admin: boolean): View {
       const parts = [`Plan ${status.plan}`, `user ${status.user}`];
       if (status.started_at && tenant?.state !== 'stopped') parts.push(`up ${duration(Date.now() / 1000 - status.started_at)}`);
       parts.push(`${status.requests.toLocaleString('en')} requests answered, ${status.refused.toLocaleString('en')} refused since the supervisor started`);
+      if (status.mails + status.mails_refused > 0)
+        parts.push(`${status.mails.toLocaleString('en')} mails sent, ${status.mails_refused.toLocaleString('en')} refused, to ${status.mails_last_hour.toLocaleString('en')} recipients in the last hour`);
       if (status.throttled_to)
         parts.push(`throttled to ${status.throttled_to}${status.throttled_until ? ` until ${time(status.throttled_until * 1000)}` : ''}`);
       setText(about, parts.join(' · '));
