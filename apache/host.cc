@@ -37,13 +37,13 @@ Result<std::unique_ptr<const Host>> Host::load(const std::string &config_file) {
     const std::string path = policies::socket_path(config.runtime, key, name);
     auto made = std::make_unique<HostTenant>();
     made->name = name;
-    made->uid = tenant.uid;
-    made->home = tenant.home;
-    made->runs_php = tenant.program.kind == policies::Kind::kPhp;
+    made->uid = tenant->uid;
+    made->home = tenant->home;
+    made->runs_php = tenant->program.kind == policies::Kind::kPhp;
     made->address = unix_address(path);
     const HostTenant *kept = host->tenants_.emplace_back(std::move(made)).get();
     host->by_name_.emplace(kept->name, kept);
-    if (!tenant.problem.empty() || !kept->runs_php) continue;  // with a problem, its uid is not known
+    if (!tenant->problem.empty() || !kept->runs_php) continue;  // with a problem, its uid is not known
     const auto [at, is_first] = host->by_uid_.emplace(kept->uid, kept);
     if (!is_first) at->second = nullptr;
   }

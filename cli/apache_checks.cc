@@ -121,7 +121,7 @@ void check_apache_lines(const ApacheLines &lines, const policies::Config &config
   std::map<std::string, const policies::Tenant *> by_socket;
   if (key)
     for (const auto &[name, tenant] : config.tenants)
-      by_socket.emplace(policies::socket_path(config.runtime, *key, name), &tenant);
+      by_socket.emplace(policies::socket_path(config.runtime, *key, name), tenant.get());
   std::map<std::string, std::uint64_t> timeouts;  // by the worker's name
   for (const auto &worker : lines.workers)
     if (worker.timeout) timeouts[worker.name] = *worker.timeout;

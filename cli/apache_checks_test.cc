@@ -16,8 +16,10 @@ policies::Config config() {
   config.plans["default"].queue_time = std::chrono::seconds(10);
   config.plans["endless"].deadline = std::chrono::seconds(0);
   for (const char *name : {"alice", "bob"}) {
-    config.tenants[name].name = name;
-    config.tenants[name].plan = "default";
+    policies::Tenant tenant;
+    tenant.name = name;
+    tenant.plan = "default";
+    config.tenants[name] = std::make_shared<const policies::Tenant>(std::move(tenant));
   }
   return config;
 }
@@ -83,6 +85,8 @@ TEST_CASE("Apache must not give up before Paddock does") {
   CHECK_FALSE(found("Timeout 300\n" + lines + proxy(socket_of("alice"), "alice", 20)).empty());
   CHECK_FALSE(found("<VirtualHost *>\nTimeout 300\n</VirtualHost>\n" + lines).empty());
   auto endless = config();
-  endless.tenants["alice"].plan = "endless";
+  policies::Tenant alice = *endless.tenants["alice"];
+  alice.plan = "endless";
+  endless.tenants["alice"] = std::make_shared<const policies::Tenant>(std::move(alice));
   CHECK(found("Timeout 300\n" + lines, endless).find("any time") != std::string::npos);
 }

@@ -54,7 +54,7 @@ TEST_CASE("failures have their exit status and say why") {
   SECTION("not permitted, as JSON") {
     run.session.json = true;
     Supervisor supervisor(run.socket(), control::error_reply(control::ErrorCode::kNotPermitted, "no"));
-    CHECK(reload(run.session) == ExitStatus::kNotPermitted);
+    CHECK(reload(run.session, "") == ExitStatus::kNotPermitted);
     CHECK(control::parse_reply(run.out.str())->failure->code == control::ErrorCode::kNotPermitted);
     CHECK(run.err.str().empty());
   }
@@ -81,7 +81,7 @@ TEST_CASE("a reload names what changed") {
   control::Reloaded answer{
       {"a"}, {"b", "c"}, {}, {{control::FindingSeverity::kWarning, "f:1:1", "no user", ""}}};
   Supervisor supervisor(run.socket(), ok_reply(answer));
-  CHECK(reload(run.session) == ExitStatus::kOk);
+  CHECK(reload(run.session, "") == ExitStatus::kOk);
   CHECK(run.out.str() == "added: a\nchanged: b c\n");
   CHECK(run.err.str() == "f:1:1: warning: no user\n");
 }

@@ -26,7 +26,7 @@ void list_grants(const policies::Config &config, Findings &findings) {
            holder + " has " + grant.name + ": " + grant.reason + " (" + grant.where.to_string() + ")", ""});
   };
   for (const auto &[name, plan] : config.plans) list("plan " + name, plan.grants);
-  for (const auto &[name, tenant] : config.tenants) list("tenant " + name, tenant.grants);
+  for (const auto &[name, tenant] : config.tenants) list("tenant " + name, tenant->grants);
 }
 
 void check_loaded(const Session &session, const policies::Loaded &loaded, Findings &findings) {

@@ -86,7 +86,7 @@ php_admin_flag[log_errors] = on
 php_admin_value[memory_limit] = 96M
 )");
   const auto config = config_of(import);
-  const auto &tenant = config.tenants.at("alice");
+  const policies::Tenant &tenant = *config.tenants.at("alice");
   const auto &plan = config.plan_of(tenant);
   CHECK(tenant.user == "alice");
   CHECK(plan.workers == 7);
@@ -126,9 +126,9 @@ TEST_CASE("pools with the same limits share a plan") {
       "[bob2]\nuser=bob\npm=static\npm.max_children=4\n");
   const auto config = config_of(import);
   CHECK(config.plans.size() == 3);  // with "default"
-  CHECK(config.tenants.at("alice").plan == config.tenants.at("bob").plan);
-  CHECK(config.plan_of(config.tenants.at("bob2")).workers == 4);
-  CHECK(config.plan_of(config.tenants.at("bob2")).idle.count() == 0);
+  CHECK(config.tenants.at("alice")->plan == config.tenants.at("bob")->plan);
+  CHECK(config.plan_of(*config.tenants.at("bob2")).workers == 4);
+  CHECK(config.plan_of(*config.tenants.at("bob2")).idle.count() == 0);
 }
 
 TEST_CASE("what cannot be a tenant is left out, and the rest can be used") {
@@ -233,6 +233,6 @@ TEST_CASE("hostile text stays text") {
       "[alice]\nuser = alice\nenv[A] = \"x\\\" ]\"\nphp_value[a] = 'b\"\\'\n[x\\nuser = \"root\"]\nuser = "
       "alice\n");
   const auto config = config_of(import);
-  CHECK(config.tenants.at("alice").environment == std::vector<std::string>{"A=x\" ]"});
-  for (const auto &[name, tenant] : config.tenants) CHECK(tenant.user == "alice");
+  CHECK(config.tenants.at("alice")->environment == std::vector<std::string>{"A=x\" ]"});
+  for (const auto &[name, tenant] : config.tenants) CHECK(tenant->user == "alice");
 }

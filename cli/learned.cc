@@ -68,9 +68,9 @@ ExitStatus learned_policy(const Session &session, const std::string &name) {
     return session.fail(ExitStatus::kUnknownTenant, "unknown tenant " + printable(name));
   if (::geteuid() != 0) return session.fail(ExitStatus::kNotPermitted, "to read the kernel's log takes root");
   std::map<int, std::uint64_t> calls;
-  count_logged_calls(kernel_log(), tenant->second.uid, calls);
+  count_logged_calls(kernel_log(), tenant->second->uid, calls);
   if (const auto audit = read_file(kAuditLog, kLargestLog))
-    count_logged_calls(*audit, tenant->second.uid, calls);
+    count_logged_calls(*audit, tenant->second->uid, calls);
   control::LearnedPolicy learned{name, {}};
   for (const auto &[number, times] : calls) {
     const std::string call = policies::syscall_name(number);
@@ -80,7 +80,7 @@ ExitStatus learned_policy(const Session &session, const std::string &name) {
     session.out << to_json(learned) << '\n';
     return ExitStatus::kOk;
   }
-  if (learned.calls.empty() && !config->plan_of(tenant->second).seccomp_learning)
+  if (learned.calls.empty() && !config->plan_of(*tenant->second).seccomp_learning)
     session.err << "paddock: nothing was logged, and the plan of " << printable(name)
                 << " does not learn (seccomp_learning)\n";
   std::vector<std::vector<std::string>> rows = {{"CALL", "TIMES"}};

@@ -145,7 +145,11 @@ void add_commands(Commands &commands, const cli::Session &session, Arguments &ar
   throttling->add_option("--until", arguments.until,
                          "A duration (2h, 7d) or a time (2026-01-31T18:00); else until unthrottle");
 
-  commands.add("reload", "Let the supervisor read its config again", [&] { return cli::reload(session); });
+  commands
+      .add("reload", "Let the supervisor read its config again, or one tenant's part of it",
+           [&] { return cli::reload(session, arguments.tenant); })
+      ->add_option("tenant", arguments.tenant,
+                   "Only this one: in the file that declared it, or the included file TENANT.toml");
 
   CLI::App *shell = commands.add("shell", "Work in a tenant's sandbox, with the tenant's rights", [&] {
     // The command's own status, whatever it is.

@@ -95,7 +95,7 @@ int shell(const Session &session, const std::string &name, const std::vector<std
   const auto found = config->tenants.find(name);
   if (found == config->tenants.end())
     return fail(ExitStatus::kUnknownTenant, "unknown tenant " + printable(name));
-  const policies::Tenant &tenant = found->second;
+  const policies::Tenant &tenant = *found->second;
   const policies::Plan &plan = config->plan_of(tenant);
 
   const auto held = hold(config->runtime, name);

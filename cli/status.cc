@@ -157,10 +157,10 @@ ExitStatus act(const Session &session, const control::Request &request) {
       kStopPatience);
 }
 
-ExitStatus reload(const Session &session) {
+ExitStatus reload(const Session &session, const std::string &tenant) {
   bool errors = false;
   const ExitStatus status = run<control::Reloaded>(
-      session, {control::Command::kReload, "", "", {}}, [&](const control::Reloaded &reloaded) {
+      session, {control::Command::kReload, tenant, "", {}}, [&](const control::Reloaded &reloaded) {
         errors = std::any_of(reloaded.findings.begin(), reloaded.findings.end(), [](const auto &finding) {
           return finding.severity == control::FindingSeverity::kError;
         });

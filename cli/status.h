@@ -11,7 +11,8 @@ ExitStatus status(const Session &session, const std::string &tenant);
 // start, stop, restart, kill, freeze, thaw, block, unblock.
 ExitStatus act(const Session &session, const control::Request &request);
 
-ExitStatus reload(const Session &session);
+// tenant empty: all.
+ExitStatus reload(const Session &session, const std::string &tenant);
 
 // What `status` prints of one tenant, and of several. `now`: seconds since the epoch.
 [[nodiscard]] std::string describe(const control::TenantStatus &tenant, std::int64_t now);

@@ -34,11 +34,11 @@ std::variant<control::Sockets, NoAnswer> find_sockets(const Session &session, co
   control::Sockets sockets;
   for (const auto &[name, one] : loaded.config->tenants) {
     if (!tenant.empty() && name != tenant) continue;
-    const auto &plan = loaded.config->plan_of(one);
+    const auto &plan = loaded.config->plan_of(*one);
     sockets.sockets.push_back({name, policies::socket_path(loaded.config->runtime, *key, name),
                                static_cast<std::uint64_t>(plan.deadline.count()),
                                static_cast<std::uint64_t>(plan.queue_time.count()),
-                               std::string(policies::name_of(one.program))});
+                               std::string(policies::name_of(one->program))});
   }
   if (sockets.sockets.empty() && !tenant.empty())
     return NoAnswer{ExitStatus::kUnknownTenant, {}, "unknown tenant " + log::quoted(tenant)};

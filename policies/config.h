@@ -247,6 +247,9 @@ struct Runtime {
   std::optional<std::uint64_t> opcache_kept;  // bytes, of all; absent: an eighth of the host's memory
   std::chrono::milliseconds stop_patience{
       10'000};  // running requests may take so long when a sandbox is stopped
+
+  // Directories that no sandbox is shown, nor anything below or above them.
+  [[nodiscard]] std::vector<std::string> hidden() const { return {run_dir, state_dir, log_dir}; }
 };
 
 // The dashboard, and /metrics.
@@ -282,8 +285,9 @@ struct Mail {
 };
 
 struct Config {
-  std::string file;                // the main one
-  std::vector<std::string> files;  // all that were read, the main one first
+  std::string file;                   // the main one
+  std::vector<std::string> files;     // all that were read, the main one first
+  std::vector<std::string> includes;  // the patterns (glob(7)) of the others, absolute
   Runtime runtime;
   std::string apache_user = "www-data";
   uid_t apache_uid = 0;
@@ -293,7 +297,8 @@ struct Config {
   Mail mail;
   NatSettings nat;
   std::map<std::string, Plan> plans;  // "default" always exists
-  std::map<std::string, Tenant> tenants;
+  // Never null. Shared, so that a config in which one tenant differs costs little.
+  std::map<std::string, std::shared_ptr<const Tenant>> tenants;
   std::map<std::string, RuleEntry> rules;
 
   [[nodiscard]] const Plan &plan_of(const Tenant &tenant) const { return plans.at(tenant.plan); }

@@ -257,11 +257,11 @@ TEST_CASE("a tenant that cannot run is named, and the others run") {
       "[tenant.unlucky]\n");
   REQUIRE(loaded.config.has_value());
   const auto &tenants = loaded.config->tenants;
-  CHECK(tenants.at("alice").problem.empty());
-  CHECK(tenants.at("ghost").problem == "user \"ghost\" does not exist");
-  CHECK(tenants.at("bob").problem == "home \"/home/bob/gone\" cannot be used: No such file or directory");
-  CHECK(tenants.at("homeless").problem == "home \"/\" is not a directory of the user's own");
-  CHECK(tenants.at("unlucky").problem.find("Input/output error") != std::string::npos);
+  CHECK(tenants.at("alice")->problem.empty());
+  CHECK(tenants.at("ghost")->problem == "user \"ghost\" does not exist");
+  CHECK(tenants.at("bob")->problem == "home \"/home/bob/gone\" cannot be used: No such file or directory");
+  CHECK(tenants.at("homeless")->problem == "home \"/\" is not a directory of the user's own");
+  CHECK(tenants.at("unlucky")->problem.find("Input/output error") != std::string::npos);
   REQUIRE(loaded.diagnostics.size() == 4);
   CHECK(
       loaded.diagnostics[0].to_string() ==

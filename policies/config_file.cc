@@ -23,8 +23,6 @@
 namespace paddock::policies {
 namespace {
 
-constexpr std::size_t kLargestFile = 64 << 20;
-
 struct File {
   std::string path;
   Table root;
@@ -103,7 +101,6 @@ class Loader {
     root.table("tenant");
     root.table("rule");
     root.finish();
-    hidden_ = {config_.runtime.run_dir, config_.runtime.state_dir, config_.runtime.log_dir};
     if (!includes) return;
     for (const auto &[pattern, where] : *includes) include(main, root, pattern, where);
   }
@@ -134,6 +131,7 @@ class Loader {
       }
       full += pattern;
     }
+    config_.includes.push_back(full);
     const auto paths = machine_.expand(full);
     if (paths.empty() && pattern.find_first_of("*?[") == std::string::npos)
       root.fail_at(where, "include", "there is no file " + log::quoted(full));
@@ -253,7 +251,7 @@ class Loader {
       plan.name = *last;
       Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
                              "plan." + (is_bare_key(*last) ? *last : log::quoted(*last)));
-      read_plan(part, hidden_, machine_, *profiles_, diagnostics_, plan);
+      read_plan(part, config_.runtime.hidden(), machine_, *profiles_, diagnostics_, plan);
       config_.plans[*last] = std::move(plan);
     }
   }
@@ -261,16 +259,11 @@ class Loader {
   void add_tenant(const std::string &name, const Declaration &declaration) {
     Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
                            "tenant." + (is_bare_key(name) ? name : log::quoted(name)));
-    Tenant tenant;
-    tenant.name = name;
-    read_tenant(part, config_, hidden_, machine_, tenant);
-    const int longest = longest_name(config_.runtime);
-    if (longest >= 1 && name.size() > static_cast<std::size_t>(longest))
-      part.fail("", "the name is too long for the path of a socket in " + config_.runtime.run_dir,
-                "at most " + std::to_string(longest) + " characters, or a shorter run_dir");
-    if (!config_.plans.contains(tenant.plan) && !syntax_error_)
-      part.fail("plan", "there is no plan " + log::quoted(tenant.plan, 64), "the name of a plan", {},
-                nearest_plan(tenant.plan));
+    auto tenant = std::make_shared<Tenant>();
+    tenant->name = name;
+    read_tenant(part, config_, machine_, *tenant);
+    // The plans of a file that cannot be read are not known.
+    if (!syntax_error_) check_plan(part, config_, *tenant);
     config_.tenants.emplace(name, std::move(tenant));
   }
 
@@ -310,7 +303,7 @@ class Loader {
   // Limits of one plan's tenants together, beyond what the machine has so many times over.
   void check_overcommitment() {
     std::map<std::string, std::uint64_t> tenants;
-    for (const auto &[name, tenant] : config_.tenants) ++tenants[tenant.plan];
+    for (const auto &[name, tenant] : config_.tenants) ++tenants[tenant->plan];
     for (const auto &[name, count] : tenants) {
       const auto plan = config_.plans.find(name);
       if (plan == config_.plans.end() || syntax_error_) continue;
@@ -356,7 +349,6 @@ class Loader {
   std::map<std::string, Declaration> plans_;
   std::map<std::string, Declaration> tenants_;
   std::map<std::string, Declaration> rules_;
-  std::vector<std::string> hidden_;
   std::optional<SeccompProfiles> profiles_;
   Config config_;
   bool syntax_error_ = false;

@@ -12,6 +12,8 @@
 
 namespace paddock::policies {
 
+inline constexpr std::size_t kLargestFile = 64 << 20;  // bytes
+
 struct Loaded {
   // Absent when one of the diagnostics is an error.
   std::optional<Config> config;

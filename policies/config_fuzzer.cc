@@ -39,8 +39,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   if (error == loaded.config.has_value()) std::abort();
   if (loaded.config)
     for (const auto &[name, tenant] : loaded.config->tenants) {
-      if (!loaded.config->plans.contains(tenant.plan)) std::abort();
-      if (tenant.problem.empty() && (tenant.uid == 0 || tenant.home.empty())) std::abort();
+      if (!loaded.config->plans.contains(tenant->plan)) std::abort();
+      if (tenant->problem.empty() && (tenant->uid == 0 || tenant->home.empty())) std::abort();
     }
   return 0;
 }

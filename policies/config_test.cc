@@ -1,11 +1,8 @@
 #include "policies/config_test.h"
 
-#include <stdlib.h>
-
 #include <catch2/catch.hpp>
 #include <ctime>
 #include <filesystem>
-#include <fstream>
 #include <sstream>
 
 using namespace paddock;
@@ -13,24 +10,6 @@ using namespace paddock::policies;
 using std::chrono::milliseconds;
 
 namespace {
-
-// A private directory of config files.
-struct Directory {
-  std::string path = "/tmp/paddock-policies-XXXXXX";
-  Directory() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  ~Directory() { std::filesystem::remove_all(path); }
-  void write(const std::string &name, const std::string &text) const {
-    std::filesystem::create_directories(std::filesystem::path(path + "/" + name).parent_path());
-    std::ofstream(path + "/" + name) << text;
-  }
-  [[nodiscard]] Loaded load() const { return load_config(path + "/paddock.toml", test_machine()); }
-};
-
-std::string report(const Loaded &loaded) {
-  std::string out;
-  for (const auto &found : loaded.diagnostics) out += found.to_string() + "\n";
-  return out;
-}
 
 const IniEntry *ini(const std::vector<IniEntry> &entries, const std::string &name, bool admin) {
   for (const auto &entry : entries)
@@ -62,10 +41,10 @@ TEST_CASE("tenants of other kinds") {
   INFO(report(loaded));
   REQUIRE(loaded.config.has_value());
   const auto &tenants = loaded.config->tenants;
-  CHECK(name_of(tenants.at("alice").program) == "php");
-  CHECK(name_of(tenants.at("alice-cgi").program) == "cgi");
-  CHECK(name_of(tenants.at("alice-own").program) == "fastcgi");
-  const Program &app = tenants.at("alice-app").program;
+  CHECK(name_of(tenants.at("alice")->program) == "php");
+  CHECK(name_of(tenants.at("alice-cgi")->program) == "cgi");
+  CHECK(name_of(tenants.at("alice-own")->program) == "fastcgi");
+  const Program &app = tenants.at("alice-app")->program;
   CHECK(name_of(app) == "command");
   CHECK(app.command == std::vector<std::string>{"/app", "-v", ""});
   CHECK(app.listen == "/home/alice/app.sock");
@@ -237,7 +216,7 @@ env = { LANG = "de" }
   CHECK(plan.binds[1].writable);
   CHECK(plan.binds[1].where.line == 77);
 
-  const Tenant &tenant = config.tenants.at("www.example.org");
+  const Tenant &tenant = *config.tenants.at("www.example.org");
   CHECK(tenant.user == "homeless");
   CHECK(tenant.uid == 1003);
   CHECK(tenant.gid == 1003);
@@ -314,8 +293,8 @@ TEST_CASE("included files are read in the order of their names, and name themsel
   Loaded loaded = directory.load();
   INFO(report(loaded));
   REQUIRE(loaded.config.has_value());
-  CHECK(loaded.config->tenants.at("alice").plan == "extra");
-  CHECK(loaded.config->tenants.at("alice").where.to_string() == directory.path + "/tenants.d/b.toml:1:9");
+  CHECK(loaded.config->tenants.at("alice")->plan == "extra");
+  CHECK(loaded.config->tenants.at("alice")->where.to_string() == directory.path + "/tenants.d/b.toml:1:9");
   CHECK(loaded.config->tenants.size() == 2);
   CHECK(loaded.config->files.size() == 4);
 
@@ -366,7 +345,7 @@ TEST_CASE("two tenants may be one user") {
   const Loaded loaded = parse("[tenant.wiki]\nuser = \"alice\"\n[tenant.shop]\nuser = \"alice\"\n");
   REQUIRE(loaded.config.has_value());
   CHECK(loaded.diagnostics.empty());
-  CHECK(loaded.config->tenants.at("wiki").uid == loaded.config->tenants.at("shop").uid);
+  CHECK(loaded.config->tenants.at("wiki")->uid == loaded.config->tenants.at("shop")->uid);
 }
 
 TEST_CASE("a device that is not there is only a warning, and a bind may say that it can be missing") {
@@ -383,8 +362,8 @@ TEST_CASE("a device that is not there is only a warning, and a bind may say that
 TEST_CASE("a tenant whose bind is missing is left out, and the others run") {
   const Loaded loaded = parse("[tenant.alice]\n[[tenant.alice.bind]]\nsource = \"/missing\"\n[tenant.bob]\n");
   REQUIRE(loaded.config.has_value());
-  CHECK_THAT(loaded.config->tenants.at("alice").problem, Catch::Contains("/missing"));
-  CHECK(loaded.config->tenants.at("bob").problem.empty());
+  CHECK_THAT(loaded.config->tenants.at("alice")->problem, Catch::Contains("/missing"));
+  CHECK(loaded.config->tenants.at("bob")->problem.empty());
 }
 
 TEST_CASE("the shipped plans and the example load") {

@@ -2,6 +2,11 @@
 // one.
 #pragma once
 
+#include <stdlib.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "policies/config_file.h"
@@ -38,6 +43,28 @@ inline Machine test_machine() {
 
 inline Loaded parse(const std::string &text) {
   return parse_config(text, "/etc/paddock.toml", test_machine());
+}
+
+// A private directory of config files.
+struct Directory {
+  std::string path = "/tmp/paddock-policies-XXXXXX";
+  Directory() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
+  ~Directory() { std::filesystem::remove_all(path); }
+  void write(const std::string &name, const std::string &text) const {
+    std::filesystem::create_directories(std::filesystem::path(path + "/" + name).parent_path());
+    std::ofstream(path + "/" + name) << text;
+  }
+  [[nodiscard]] Loaded load() const { return load_config(path + "/paddock.toml", test_machine()); }
+};
+
+inline std::string report(const std::vector<Diagnostic> &diagnostics) {
+  std::string out;
+  for (const auto &found : diagnostics) out += found.to_string() + "\n";
+  return out;
+}
+
+inline std::string report(const Loaded &loaded) {
+  return report(loaded.diagnostics);
 }
 
 }  // namespace paddock::policies

@@ -57,6 +57,8 @@ bool files_come_first() {
 
 class Accounts {
  public:
+  explicit Accounts(AccountLookup how) : loaded_(how == AccountLookup::kOneByOne) {}
+
   Result<std::optional<Account>> find(const std::string &user) {
     if (!loaded_) load();
     if (const auto known = by_name_.find(user); known != by_name_.end()) return std::optional(known->second);
@@ -83,7 +85,7 @@ class Accounts {
   }
 
   std::unordered_map<std::string, Account> by_name_;
-  bool loaded_ = false;
+  bool loaded_;
 };
 
 Result<std::optional<gid_t>> find_group(const std::string &name) {
@@ -131,8 +133,8 @@ class Homes {
 
 }  // namespace
 
-Machine this_machine() {
-  const auto accounts = std::make_shared<Accounts>();
+Machine this_machine(AccountLookup how) {
+  const auto accounts = std::make_shared<Accounts>(how);
   const auto homes = std::make_shared<Homes>();
   return {
       .account = [accounts](const std::string &user) { return accounts->find(user); },

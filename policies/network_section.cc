@@ -109,7 +109,7 @@ void check_network(Section &section, const Machine &machine, Config &config,
              "network.range: a range that this host does not know");
   const auto tenants = static_cast<std::uint64_t>(
       std::count_if(config.tenants.begin(), config.tenants.end(), [&config](const auto &each) {
-        const auto its = config.plans.find(each.second.plan);
+        const auto its = config.plans.find(each.second->plan);
         return its != config.plans.end() && its->second.network == Network::kNat;
       }));
   if (tenants + NatSettings::kOtherAddresses > settings.range.size())

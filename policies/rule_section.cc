@@ -116,7 +116,7 @@ void warn_of_the_unreachable(Section &section, const rules::Rule &rule, const Co
   if (condition.comparison != Comparison::kAbove && condition.comparison != Comparison::kAtLeast) return;
   bool anybody = false;
   for (const auto &[name, tenant] : config.tenants) {
-    const auto plan = config.plans.find(tenant.plan);
+    const auto plan = config.plans.find(tenant->plan);
     if (!rule.applies_to(name) || plan == config.plans.end()) continue;
     if (can_exceed(condition, plan->second.limits)) return;
     anybody = true;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "policies/grants.h"
+#include "policies/socket_path.h"
 
 namespace paddock::policies {
 namespace {
@@ -73,8 +74,7 @@ void read_program(Section &section, const Machine &machine, Tenant &tenant) {
 
 }  // namespace
 
-void read_tenant(Section &section, const Config &config, const std::vector<std::string> &hidden,
-                 const Machine &machine, Tenant &tenant) {
+void read_tenant(Section &section, const Config &config, const Machine &machine, Tenant &tenant) {
   tenant.where = section.location();
   const auto user = section.text("user");
   const auto home = section.path("home");
@@ -84,7 +84,7 @@ void read_tenant(Section &section, const Config &config, const std::vector<std::
   read_ini(section, tenant.ini);
   read_program(section, machine, tenant);
   read_environment(section, tenant.environment);
-  read_binds(section, hidden, machine, tenant.binds, &tenant.problem);
+  read_binds(section, config.runtime.hidden(), machine, tenant.binds, &tenant.problem);
   read_grants(section, tenant.grants);
   section.finish();
   for (const auto &bind : tenant.binds) {
@@ -104,6 +104,18 @@ void read_tenant(Section &section, const Config &config, const std::vector<std::
   const bool half_read =
       (!user && section.find("user") != nullptr) || (!home && section.find("home") != nullptr);
   if (!half_read) resolve(section, config, machine, tenant);
+  const int longest = longest_name(config.runtime);
+  if (longest >= 1 && tenant.name.size() > static_cast<std::size_t>(longest))
+    section.fail("", "the name is too long for the path of a socket in " + config.runtime.run_dir,
+                 "at most " + std::to_string(longest) + " characters, or a shorter run_dir");
+}
+
+void check_plan(Section &section, const Config &config, const Tenant &tenant) {
+  if (config.plans.contains(tenant.plan)) return;
+  std::vector<std::string> names;
+  for (const auto &[known, plan] : config.plans) names.push_back(known);
+  section.fail("plan", "there is no plan " + log::quoted(tenant.plan, 64), "the name of a plan", {},
+               nearest_of(tenant.plan, names));
 }
 
 }  // namespace paddock::policies

@@ -148,9 +148,15 @@ std::string sockets(const Supervisor &supervisor, const Request &request) {
   return control::ok_reply(sockets);
 }
 
-std::string reload(Supervisor &supervisor) {
-  const auto reloaded = supervisor.reload();
+std::string reload(Supervisor &supervisor, const Request &request) {
+  const bool known = supervisor.find(request.tenant) != nullptr;
+  const auto reloaded =
+      request.tenant.empty() ? supervisor.reload() : supervisor.reload_tenant(request.tenant);
   if (!reloaded) return control::error_reply(ErrorCode::kConfig, reloaded.error().message());
+  if (!request.tenant.empty() && !known && reloaded->added.empty() && reloaded->findings.empty())
+    return control::error_reply(ErrorCode::kUnknownTenant,
+                                "no tenant " + log::quoted(request.tenant) +
+                                    ", and no file of that name that the config includes declares it");
   return control::ok_reply(*reloaded);
 }
 
@@ -223,7 +229,8 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
   if (access == Access::kDenied)
     return refuse(ErrorCode::kNotPermitted,
                   std::string(control::name_of(request->command)) + ": not permitted");
-  if (!request->tenant.empty() && tenant == nullptr && !is_in_the_books(supervisor, *request))
+  if (!request->tenant.empty() && tenant == nullptr && request->command != Command::kReload &&
+      !is_in_the_books(supervisor, *request))
     return refuse(ErrorCode::kUnknownTenant, "no tenant " + log::quoted(request->tenant));
 
   const std::string actor =
@@ -250,7 +257,7 @@ Answer answer_command(Supervisor &supervisor, const Peer &peer, const std::strin
     case Command::kSockets:
       return {sockets(supervisor, *request)};
     case Command::kReload:
-      return {reload(supervisor)};
+      return {reload(supervisor, *request)};
     case Command::kLink:
       return {link(supervisor, peer, *request)};
     case Command::kLogin:

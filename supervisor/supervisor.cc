@@ -13,7 +13,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "policies/config_file.h"
 #include "supervisor/commands.h"
 #include "supervisor/control_server.h"
 #include "supervisor/limits.h"
@@ -332,7 +331,7 @@ void Supervisor::start_dashboard(const std::string &program_dir) {
 }
 
 Result<void> Supervisor::add_tenant(const std::string &name) {
-  const auto &settings = config_->tenants.at(name);
+  const policies::Tenant &settings = *config_->tenants.at(name);
   if (!settings.problem.empty()) log::warning("tenant " + name + " cannot run: " + settings.problem);
   const std::string path = policies::socket_path(runtime_, socket_key_, name);
   std::optional<UniqueFd> kept;
@@ -402,82 +401,6 @@ void Supervisor::watch_left_overs() {
 Tenant *Supervisor::find(const std::string &name) {
   const auto found = tenants_.find(name);
   return found == tenants_.end() ? nullptr : found->second.get();
-}
-
-Result<control::Reloaded> Supervisor::reload() {
-  auto loaded = policies::load_config(config_->file);
-  control::Reloaded summary;
-  const auto note = [&summary](control::FindingSeverity severity, const std::string &subject,
-                               const std::string &message) {
-    log::warning(subject + ": " + message);
-    summary.findings.push_back({severity, subject, message, {}});
-  };
-  for (const auto &diagnostic : loaded.diagnostics)
-    note(loaded.config ? control::FindingSeverity::kWarning : control::FindingSeverity::kError,
-         diagnostic.where.to_string(), diagnostic.explanation());
-  if (!loaded.config)
-    return Error{"the config has errors and changes nothing; the first: " +
-                 loaded.diagnostics.front().to_string()};
-  const auto fresh = std::make_shared<const policies::Config>(std::move(*loaded.config));
-  if (fresh->runtime.run_dir != runtime_.run_dir || fresh->runtime.state_dir != runtime_.state_dir ||
-      fresh->runtime.log_dir != runtime_.log_dir || fresh->runtime.cgroup != runtime_.cgroup)
-    return Error{"run_dir, state_dir, log_dir and cgroup change only with a restart; nothing was changed"};
-  if (fresh->nat.range != config_->nat.range && networks_.in_use())
-    return Error{"network.range changes only with a restart; nothing was changed"};
-  PADDOCK_CHECK(networks_.configure(*fresh));
-  // What every tenant shares; the rest of [runtime] needs a restart too, and keeps its old value until then.
-  const bool refusals_differ = runtime_.refusal_page != fresh->runtime.refusal_page ||
-                               runtime_.reason_header != fresh->runtime.reason_header;
-  runtime_.refusal_page = fresh->runtime.refusal_page;
-  runtime_.reason_header = fresh->runtime.reason_header;
-  runtime_.stop_patience = fresh->runtime.stop_patience;
-  config_ = fresh;
-  apply_settings();
-  zygotes_->want(*config_);
-  try_plans();
-  for (const auto &[name, refusal] : refused_plans_)
-    note(control::FindingSeverity::kError, "plan " + name, refusal.message());
-
-  for (auto it = tenants_.begin(); it != tenants_.end();) {
-    if (config_->tenants.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    summary.removed.push_back(it->first);
-    it = remove_tenant(it);
-  }
-  for (const auto &[name, settings] : config_->tenants) {
-    if (Tenant *tenant = find(name)) {
-      if (refused_plans_.contains(settings.plan)) {
-        note(control::FindingSeverity::kError, "tenant " + name,
-             "keeps its old settings: the kernel refuses limits of the plan " + settings.plan);
-        continue;
-      }
-      const auto changed = tenant->reconfigure(config_, refusals_differ);
-      if (!changed)
-        note(control::FindingSeverity::kError, "tenant " + name,
-             "keeps its old settings: " + changed.error().message());
-      if (changed && *changed) summary.changed.push_back(name);
-      continue;
-    }
-    if (const auto added = add_tenant(name); !added) {
-      note(control::FindingSeverity::kError, "tenant " + name, added.error().message());
-      continue;
-    }
-    summary.added.push_back(name);
-    // Taken out a moment ago and back: its sandbox of before ends first.
-    if (std::any_of(leaving_.begin(), leaving_.end(), [&name = name](const auto &tenant) {
-          return tenant->settings().name == name && tenant->run() != nullptr;
-        })) {
-      hold_until_empty(name, runtime_.stop_patience);
-      watch_left_overs();
-    }
-    find(name)->introduce_to_gateway();
-  }
-  log::info("the config was read again: " + std::to_string(summary.added.size()) + " tenants added, " +
-            std::to_string(summary.changed.size()) + " changed, " + std::to_string(summary.removed.size()) +
-            " removed");
-  return summary;
 }
 
 Supervisor::Tenants::iterator Supervisor::remove_tenant(Tenants::iterator position) {

@@ -48,6 +48,9 @@ class Supervisor {
 
   // Reads the config again and changes only what has changed. A bad config changes nothing and is the Error.
   Result<control::Reloaded> reload();
+  // The same for one tenant, new ones and those that are declared no more among them; costs a few
+  // milliseconds at any number of others. Where and what it looks for: policies/tenant_file.h.
+  Result<control::Reloaded> reload_tenant(const std::string &name);
 
   [[nodiscard]] Tenant *find(const std::string &name);
   using Tenants = std::map<std::string, std::unique_ptr<Tenant>>;
@@ -77,6 +80,8 @@ class Supervisor {
   Result<void> start_programs(const std::string &program_dir);
   [[nodiscard]] Result<void> prepare_sockets();
   Result<void> add_tenant(const std::string &name);
+  // Adds or changes one as config_ has it.
+  void put_tenant(const policies::Tenant &settings, bool refusals_differ, control::Reloaded &summary);
   void tell_manager_we_live();
   Tenants::iterator remove_tenant(Tenants::iterator position);
   void apply_settings();

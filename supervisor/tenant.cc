@@ -66,7 +66,7 @@ Tenant::Tenant(Services &services, std::uint32_t number, const std::string &name
     : services_(services),
       number_(number),
       config_(std::move(config)),
-      settings_(&config_->tenants.at(name)),
+      settings_(config_->tenants.at(name).get()),
       plan_(&config_->plan_of(*settings_)),
       listener_(std::move(listener)),
       socket_path_(std::move(socket_path)) {
@@ -460,7 +460,7 @@ void Tenant::watch_throttle_end() {
 }
 
 Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config, bool refusals_differ) {
-  const auto &settings = config->tenants.at(settings_->name);
+  const policies::Tenant &settings = *config->tenants.at(settings_->name);
   const auto &plan = config->plan_of(settings);
   zygote_link::Spawn before = Run::spawn_message(*settings_, *plan_);
   const zygote_link::Spawn after = Run::spawn_message(settings, plan);
@@ -498,6 +498,13 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
     run_->set_limits(pool);
   }
   return !same_sandbox || !same_pool || !same_limits || !same_lease;
+}
+
+void Tenant::move_to(const std::shared_ptr<const policies::Config> &before,
+                     const std::shared_ptr<const policies::Config> &after) {
+  if (config_ != before) return;
+  plan_ = &after->plan_of(*settings_);
+  config_ = after;
 }
 
 void Tenant::left_over_gone() {

@@ -88,6 +88,10 @@ class Tenant {
   // old settings as a whole. refusals_differ: Services::runtime says something else about them than before.
   [[nodiscard]] Result<bool> reconfigure(std::shared_ptr<const policies::Config> config,
                                          bool refusals_differ);
+  // A config that differs in other tenants only: whoever has settings of `before` has the same in `after`.
+  // Who has kept older ones keeps them.
+  void move_to(const std::shared_ptr<const policies::Config> &before,
+               const std::shared_ptr<const policies::Config> &after);
   // A sandbox of a dead run is still finishing requests: no other is started until left_over_gone().
   void hold_for_left_over() { left_over_ = true; }
   void left_over_gone();

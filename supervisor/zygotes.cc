@@ -11,7 +11,7 @@ Zygotes::Zygotes(boost::asio::io_context &io, SpawnOptions options, Zygote::OnGo
 
 void Zygotes::want(const policies::Config &config) {
   std::set<std::uint32_t> sizes = {0};
-  for (const auto &[name, tenant] : config.tenants) sizes.insert(config.plan_of(tenant).opcache_mib);
+  for (const auto &[name, tenant] : config.tenants) sizes.insert(config.plan_of(*tenant).opcache_mib);
   std::erase_if(by_opcache_mib_, [&](const auto &entry) { return !sizes.contains(entry.first); });
   for (const std::uint32_t size : sizes) of(size);
 }

@@ -22,8 +22,8 @@ TEST_CASE("every command survives the way there") {
     request.command = static_cast<Command>(i);
     names.insert(name_of(request.command));
     CHECK(command_of(name_of(request.command)) == request.command);
-    const bool alone = request.command == Command::kReload || request.command == Command::kDoctor ||
-                       request.command == Command::kRules || request.command == Command::kVersion;
+    const bool alone = request.command == Command::kDoctor || request.command == Command::kRules ||
+                       request.command == Command::kVersion;
     if (request.command == Command::kLogin) {
       request.token = "secret";
       request.from = "127.0.0.1";
@@ -107,7 +107,7 @@ TEST_CASE("what is no request is refused with a reason") {
       {R"({"v":1,"command":"stop","tenant":7})", "1 to 63 bytes"},
       {R"({"v":1,"command":"stop","tenant":")" + std::string(64, 'a') + "\"}", "1 to 63 bytes"},
       {R"({"v":1,"command":"stop","tenant":"a","reason":"x"})", "stop takes no \"reason\""},
-      {R"({"v":1,"command":"reload","tenant":"a"})", "reload takes no \"tenant\""},
+      {R"({"v":1,"command":"doctor","tenant":"a"})", "doctor takes no \"tenant\""},
       {R"({"v":1,"command":"status","tennant":"a"})", "status takes no \"tennant\""},
       {R"({"v":1,"command":"block","tenant":"a"})", "block needs a reason"},
       {R"({"v":1,"command":"block","tenant":"a","reason":""})", "1 to 1024 bytes"},

@@ -52,7 +52,7 @@ constexpr std::array<Row, 22> kRows{{
     {"unblock", kAction},
     {"throttle", kAction | kPlan | kUntil},
     {"unthrottle", kAction},
-    {"reload", kNothing},
+    {"reload", kTenant},
     {"doctor", kNothing},
     {"usage", kTenant | kSince | kTop | kStep | kLimit},
     {"events", kTenant | kSince | kLimit | kAfter | kFollow},

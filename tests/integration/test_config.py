@@ -99,6 +99,74 @@ def test_reload_adds_and_removes_tenants(own_host, accounts):
     assert bob.home.exists()
 
 
+def test_one_tenant_is_reloaded(make_paddock, accounts):
+    """Of a host with a file for each: that one changes, comes or goes, and nothing else is looked at."""
+    paddock = make_paddock(plan={"workers": 1})
+    tenants = {name: paddock.add_tenant(name) for name in ("alice", "bob")}
+    files = paddock.directory / "tenants.d"
+    files.mkdir()
+
+    def declare(name, account, home, more=""):
+        (files / f"{name}.toml").write_text(f'[tenant.{name}]\nuser = "{account.pw_name}"\nhome = "{home}"\n{more}')
+
+    def fetch(tenant, code):
+        socket = paddock.sockets()[tenant.name]
+        answer = fastcgi.fetch(socket, tenant.docroot / "run.php", seconds=30, method="POST", body=code)
+        return json.loads(answer.body)
+
+    for tenant in tenants.values():
+        declare(tenant.name, tenant.account, tenant.home)
+    alice, bob = tenants.values()
+    paddock.tenants.clear()
+    paddock.write_config()
+    main = 'include = ["tenants.d/*.toml"]\n' + paddock.config.read_text()
+    paddock.config.write_text(main)
+    paddock.start()
+    ask_alice, ask_bob = (lambda: fetch(alice, b"return ini_get('user_agent');")), (lambda: fetch(bob, b"return 1;"))
+    assert ask_alice() == "" and ask_bob() == 1
+    gateway, keeper = paddock.gateway(), paddock.keeper("bob")
+
+    # One that has changed; what else has is not looked at.
+    declare("alice", alice.account, alice.home, 'php_value.user_agent = "new"\n')
+    (files / "bob.toml").write_text("no toml at all")
+    assert "workers = 1" in main
+    paddock.config.write_text(main.replace("workers = 1", "workers = 7"))
+    assert paddock.cli("reload", "alice").stdout.split() == ["changed:", "alice"]
+    assert ask_alice() == "new" and ask_bob() == 1
+    assert paddock.cli("reload", "alice").stdout == ""
+    assert paddock.tenant_status("alice")["workers_max"] == 1
+
+    # One that is new.
+    unknown = paddock.cli("reload", "carol", check=False)
+    assert unknown.returncode == 5 and "carol" in unknown.stderr
+    carol = paddock.add_tenant("carol", account=accounts.get(3))
+    declare("carol", carol.account, carol.home)
+    assert paddock.cli("reload", "carol").stdout.split() == ["added:", "carol"]
+    assert fetch(carol, b"return 3;") == 3
+
+    # One with a mistake keeps what it has.
+    bad = paddock.cli("reload", "bob", check=False)
+    assert bad.returncode != 0 and "bob.toml:1" in bad.stderr, bad
+    declare("carol", carol.account, carol.home, 'plan = "gold"\n')
+    bad = paddock.cli("reload", "carol", check=False)
+    assert bad.returncode != 0 and "carol.toml:4" in bad.stderr and "gold" in bad.stderr, bad
+    assert fetch(carol, b"return 4;") == 4
+
+    # One that is gone.
+    (files / "carol.toml").unlink()
+    assert paddock.cli("reload", "carol").stdout.split() == ["removed:", "carol"]
+    machine.wait_for(lambda: not paddock.sandbox("carol"), 15, "carol's sandbox is gone")
+    assert set(paddock.sockets()) == {"alice", "bob"}
+
+    # Of everything, nothing but what was said by mistake is left to do.
+    declare("bob", bob.account, bob.home)
+    paddock.config.write_text(main)
+    assert paddock.cli("reload").stdout == ""
+    assert ask_alice() == "new" and ask_bob() == 1
+    assert paddock.gateway() == gateway and paddock.keeper("bob") == keeper
+    paddock.tenants = tenants  # whose sandboxes the audit stops
+
+
 def test_a_running_tenant_is_removed(make_paddock):
     """What runs is finished, what waits is refused, and nobody else notices."""
     paddock = make_paddock(plan={"workers": 1})
