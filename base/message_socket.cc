@@ -78,6 +78,25 @@ Result<std::optional<Packet>> MessageSocket::receive() const {
   return std::optional<Packet>(std::move(packet));
 }
 
+bool MessageSocket::next_has_one_fd() const {
+  char byte = 0;
+  iovec data{&byte, 1};
+  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+  msghdr message{};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  // Without the padding, in which the kernel would put a second one.
+  message.msg_controllen = CMSG_LEN(sizeof(int));
+  if (::recvmsg(fd_.get(), &message, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0) return false;
+  const cmsghdr *part = CMSG_FIRSTHDR(&message);
+  if (part == nullptr || part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) return false;
+  int fd = -1;
+  std::memcpy(&fd, CMSG_DATA(part), sizeof fd);
+  const UniqueFd duplicate(fd);
+  return (message.msg_flags & MSG_CTRUNC) == 0;
+}
+
 Result<void> MessageSocket::set_nonblocking(bool on) const {
   const int flags = ::fcntl(fd_.get(), F_GETFL);
   if (flags < 0) return errno_error("fcntl(F_GETFL)");

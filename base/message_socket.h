@@ -49,6 +49,9 @@ class MessageSocket {
   // socket. A packet with a bad header or cut off in transit is an Error with code EBADMSG.
   [[nodiscard]] Result<std::optional<Packet>> receive() const;
 
+  // Whether a message is there that has one descriptor with it, and no more: MSG_PEEK, which duplicates it.
+  [[nodiscard]] bool next_has_one_fd() const;
+
   Result<void> set_nonblocking(bool on) const;
   [[nodiscard]] BorrowedFd fd() const { return fd_; }
   [[nodiscard]] bool valid() const { return fd_.valid(); }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <ctime>
@@ -50,6 +51,9 @@ constexpr auto kAfterFalseAlarm = 50ms;
 constexpr auto kSurplusLook = 1s;
 constexpr int kSurplusLooks = 5;
 constexpr std::uint64_t kAwaitedShare = 4;
+// What the gateway has handed over goes back to it where so many looks in a row, kWakeEvery apart, found it
+// there, nobody free and no request ended.
+constexpr int kUntakenLooks = 20;
 // Signals to ending workers are repeated (WorkerPool::wake_ending()).
 constexpr auto kWakeEvery = 5ms;
 constexpr auto kPatienceWithoutDrain = 10s;
@@ -230,12 +234,36 @@ class Keeper {
       handed_timer_.reset();
       // The page tells of a message after it was sent: it may not yet.
       pollfd entry{options_.handoff.fd().get(), POLLIN, 0};
-      if (::poll(&entry, 1, 0) <= 0) return;
+      if (::poll(&entry, 1, 0) <= 0) {
+        untaken_looks_ = 0;
+        return;
+      }
       control_->handed_seen.store(page_.handed.load(std::memory_order_relaxed) - 1,
                                   std::memory_order_relaxed);
-      if (!pool_.wake_one_idle() && may_grow() && !growth_timer_) look_for_pressure(1);
+      if (pool_.wake_one_idle()) {
+        untaken_looks_ = 0;
+      } else {
+        if (may_grow() && !growth_timer_) look_for_pressure(1);
+        look_at_untaken();
+      }
       look_after_handed(kWakeEvery);
     });
+  }
+
+  // It was meant for a worker that had taken another connection from the backlog meanwhile. All of them may
+  // be busy for as long as their deadlines allow; in the gateway it waits as long as the plan allows.
+  void look_at_untaken() {
+    const std::uint64_t ended = board_->requests.load(std::memory_order_relaxed);
+    if (std::exchange(ended_seen_, ended) != ended) untaken_looks_ = 0;
+    if (++untaken_looks_ < kUntakenLooks || !options_.handoff.next_has_one_fd()) return;
+    untaken_looks_ = 0;
+    const auto packet = options_.handoff.receive();
+    if (!packet || !packet->has_value()) return;  // a worker was quicker
+    const auto message = (*packet)->as<handoff::Connection>();
+    if (!message || (*packet)->fds.size() != 1) return;
+    const std::array<BorrowedFd, 1> connection = {(*packet)->fds.front()};
+    // Where the gateway has no ear for it either, it is closed, and the web server says so.
+    [[maybe_unused]] const auto sent = options_.handoff.send(handoff::Slow{message->received}, connection);
   }
 
   void want_growth_after(Clock::duration pause) {
@@ -483,6 +511,8 @@ class Keeper {
   bool waking_ = false;
   bool looking_for_surplus_ = false;
   int idle_looks_ = 0;
+  int untaken_looks_ = 0;
+  std::uint64_t ended_seen_ = 0;
   std::uint64_t takeovers_seen_ = 0;
   std::uint64_t gaps_seen_ = 0;
   std::uint64_t requests_seen_ = 0;

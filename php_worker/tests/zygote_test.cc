@@ -31,6 +31,20 @@ std::optional<Packet> next_packet(const MessageSocket &link, int patience_ms = 2
   return std::move(*packet);
 }
 
+// Reads until `text` has come; false: the end came before it, or nothing for long.
+bool receive_until(BorrowedFd fd, const std::string &text) {
+  std::string all;
+  char buffer[4096];
+  while (all.find(text) == std::string::npos) {
+    pollfd entry{fd.get(), POLLIN, 0};
+    if (::poll(&entry, 1, 20'000) <= 0) return false;
+    const ssize_t got = ::read(fd.get(), buffer, sizeof buffer);
+    if (got <= 0) return false;
+    all.append(buffer, static_cast<std::size_t>(got));
+  }
+  return true;
+}
+
 // A cgroup v2 directory of the test's own, where the kernel has v2 at all.
 class Cgroup {
  public:
@@ -376,6 +390,51 @@ TEST_CASE("a connection of the gateway is served though the page does not tell o
     handed.reset();
     CHECK(parse_response(receive_all(client)).body == "handed");
   }
+}
+
+TEST_CASE("a connection of the gateway that no worker takes goes back") {
+  Zygote zygote;
+  Tenant tenant(61001);
+  tenant.spawn().workers_max = 1;
+  tenant.start(zygote);
+  tenant.wait_ready();
+  const auto connection = [](UniqueFd &client, UniqueFd &handed) {
+    int ends[2];
+    REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+    client.reset(ends[0]);
+    handed.reset(ends[1]);
+  };
+  Request endless;
+  endless.script = tenant.home().write("endless.php", "<?php echo 'begun'; flush(); while (true);");
+  UniqueFd busy;
+  UniqueFd taken;
+  connection(busy, taken);
+  REQUIRE(send_all(busy, endless.wire()));
+  const std::array<BorrowedFd, 1> first = {taken};
+  REQUIRE(tenant.gateway().send(handoff::Connection{}, first).ok());
+  REQUIRE(receive_until(busy, "begun"));
+
+  UniqueFd client;
+  UniqueFd handed;
+  connection(client, handed);
+  const std::array<BorrowedFd, 1> second = {handed};
+  REQUIRE(tenant.gateway().send(handoff::Connection{"what came"}, second).ok());
+  const auto back = next_packet(tenant.gateway());
+  REQUIRE(back);
+  const auto slow = back->as<handoff::Slow>();
+  REQUIRE(slow);
+  CHECK(slow->received == "what came");
+  REQUIRE(back->fds.size() == 1);
+  // The same connection.
+  handed.reset();
+  REQUIRE(send_all(back->fds.front(), "answer"));
+  CHECK(receive_until(client, "answer"));
+  // With a file that is the gateway's own it cannot go back; it waits for the worker.
+  connection(client, handed);
+  const std::array<BorrowedFd, 2> third = {handed, handed};
+  REQUIRE(tenant.gateway().send(handoff::Connection{"what came"}, third).ok());
+  pollfd entry{tenant.gateway().fd().get(), POLLIN, 0};
+  CHECK(::poll(&entry, 1, 500) == 0);
 }
 
 TEST_CASE("without opcache it works too") {

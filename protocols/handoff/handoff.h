@@ -91,7 +91,8 @@ struct Full {
 inline constexpr std::size_t kConnectionFd = 0;
 inline constexpr std::size_t kMaxParts = 2;
 
-// Worker to gateway: an accepted connection whose request does not come, or not wholly. At most one part, a
+// Sandbox to gateway: an accepted connection whose request does not come, or not wholly; or one of the
+// gateway's that no worker took (then the keeper sends it). At most one part, a
 // memfd that is sealed against every change (whoever reads it is not made to wait by the tenant).
 struct Slow {
   static constexpr std::uint8_t kType = 3;
