@@ -216,9 +216,10 @@ def stalled():
         return int(file.readline().rpartition("=")[2])
 
 
-def test_a_host_short_of_memory_has_it_back(compiled):
-    """Opcaches that nobody uses; not where only somebody's own limit makes tasks wait."""
-    group = machine.cgroup2_mount() / f"{compiled.paddock.cgroup}-stall"
+@contextlib.contextmanager
+def stalling(paddock):
+    """A process that waits for memory, at a limit of its own."""
+    group = machine.cgroup2_mount() / f"{paddock.cgroup}-stall"
     group.mkdir()
     try:
         (group / "memory.high").write_text("16M")
@@ -226,14 +227,45 @@ def test_a_host_short_of_memory_has_it_back(compiled):
         with holding(64 << 20, group):
             begun = stalled()
             machine.wait_for(lambda: stalled() > begun + 3_000_000, 10, "tasks have waited for memory")
-            assert compiled.paddock.tenant_status("alice")["kept_opcache_bytes"] > 0
-            memory = host_memory()
-            with holding(memory["MemAvailable"] - memory["MemTotal"] // 10) as hog:
-                assert hog.stdout.readline() == b"held\n"
-                machine.wait_for(lambda: compiled.paddock.tenant_status("alice")["kept_opcache_bytes"] == 0, 10, "it is dropped")
-                machine.wait_for(lambda: "the host is short of memory" in compiled.paddock.log(), 5, "the log says why")
+            yield
     finally:
         machine.wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text(), 10, "the hog is gone")
         group.rmdir()
+
+
+@contextlib.contextmanager
+def little_left():
+    """A tenth of the host's memory is available, and no more."""
+    memory = host_memory()
+    with holding(memory["MemAvailable"] - memory["MemTotal"] // 10) as hog:
+        assert hog.stdout.readline() == b"held\n"
+        yield
+
+
+def test_a_host_short_of_memory_has_it_back(compiled):
+    """Opcaches that nobody uses; not where only somebody's own limit makes tasks wait."""
+    with stalling(compiled.paddock):
+        assert compiled.paddock.tenant_status("alice")["kept_opcache_bytes"] > 0
+        with little_left():
+            machine.wait_for(lambda: compiled.paddock.tenant_status("alice")["kept_opcache_bytes"] == 0, 10, "it is dropped")
+            machine.wait_for(lambda: "the host is short of memory" in compiled.paddock.log(), 5, "the log says why")
     for site in (compiled.alice, compiled.bob):
         site.get("/hello.php", seconds=60).ok()
+
+
+def test_a_host_short_of_memory_stops_idle_sandboxes(own_host):
+    """The one that was used longest ago first; none that serves a request."""
+    host = own_host(plan={**PLAN, "idle": "1h"})
+    for site in (host.alice, host.bob):
+        site.get("/hello.php", seconds=60).ok()
+    keeper = host.paddock.keeper("bob")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running = pool.submit(host.bob.run, f"sleep({int(machine.patience(5))}); return 'finished';", seconds=300)
+        machine.wait_for(lambda: host.paddock.tenant_status("bob")["busy"] == 1, 10, "bob's request runs")
+        with stalling(host.paddock), little_left():
+            machine.wait_for(lambda: not host.paddock.sandbox("alice"), 10, "alice's idle sandbox is stopped")
+            machine.wait_for(lambda: "idle sandboxes are stopped" in host.paddock.log(), 5, "the log says why")
+            assert not running.done()
+        assert running.result() == "finished"
+    assert host.paddock.keeper("bob") == keeper
+    host.alice.get("/hello.php", seconds=60).ok()
