@@ -22,6 +22,13 @@ void become_ready(void *who, Woken why);
 
 Waiter *waiter = nullptr;
 
+// Nothing is sent to workers any more once this child's listener has gone, which it does when it is told to
+// and counts no connection. Told to is STOPPING, before the listener hears of it.
+bool is_stopping() {
+  int state = 0;
+  return ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
+}
+
 // A connection that the MPM has forgotten. In the connection's pool, and in its conn_config.
 class Orphan {
  public:
@@ -143,9 +150,7 @@ void Orphan::flush() {
     if (c_->cs->state != CONN_STATE_WRITE_COMPLETION || !write_quietly(c_)) return linger();
     if (c_->data_in_output_filters != 0)
       return await_client(Phase::kFlush, EPOLLOUT, microseconds(c_->base_server->timeout));
-    int state = 0;
-    const bool stopping = ap_mpm_query(AP_MPMQ_MPM_STATE, &state) == APR_SUCCESS && state == AP_MPMQ_STOPPING;
-    if (c_->keepalive != AP_CONN_KEEPALIVE || c_->aborted != 0 || stopping) return linger();
+    if (c_->keepalive != AP_CONN_KEEPALIVE || c_->aborted != 0 || is_stopping()) return linger();
     if (c_->data_in_input_filters == 0)
       return await_client(Phase::kIdle, EPOLLIN | EPOLLRDHUP,
                           microseconds(c_->base_server->keep_alive_timeout));
@@ -254,6 +259,10 @@ bool can_suspend(request_rec *r) {
   if (waiter == nullptr || c->cs == nullptr || c->master != nullptr || c->clogging_input_filters != 0 ||
       c->cs->state != CONN_STATE_HANDLER || r->main != nullptr)
     return false;
+  // A connection counts from the moment that a worker has it: the listener may have gone before this one did,
+  // and then nobody would take the answer. Where the child does not stop yet, the listener finds it counted,
+  // and stays.
+  if (is_stopping()) return false;
   for (request_rec *before = r->prev; before != nullptr; before = before->prev)
     if (!request_state(before).redirected_by_us) return false;
   return true;
