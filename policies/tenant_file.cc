@@ -38,23 +38,6 @@ std::vector<std::string> files_that_may_declare(const Config &config, const std:
   return files;
 }
 
-const Entry *entry_of(const Table &table, const std::string &key) {
-  const auto found = std::find_if(table.begin(), table.end(), [&](const Entry &e) { return e.key == key; });
-  return found == table.end() ? nullptr : &*found;
-}
-
-// Null: the file does not declare it.
-const Entry *declaration_of(const Table &root, const std::string &name) {
-  const Entry *tenants = entry_of(root, "tenant");
-  const Table *table = tenants == nullptr ? nullptr : tenants->value.as<Table>();
-  return table == nullptr ? nullptr : entry_of(*table, name);
-}
-
-bool has_error(const std::vector<Diagnostic> &diagnostics) {
-  return std::any_of(diagnostics.begin(), diagnostics.end(),
-                     [](const Diagnostic &found) { return found.severity == Severity::kError; });
-}
-
 // A rule may name no tenant that there is not.
 void check_rules(const Config &config, const std::string &name, std::vector<Diagnostic> &diagnostics) {
   for (const auto &[rule, entry] : config.rules) {
@@ -70,46 +53,41 @@ void check_rules(const Config &config, const std::string &name, std::vector<Diag
 LoadedTenant load_tenant(const Config &config, const std::string &name, const Machine &machine) {
   LoadedTenant loaded;
   auto &diagnostics = loaded.diagnostics;
-  const auto done = [&](std::shared_ptr<const Tenant> tenant) {
-    if (!has_error(diagnostics)) loaded.tenant = std::move(tenant);
-    return std::move(loaded);
-  };
   if (!is_valid_name(name)) {
     diagnostics.push_back(
         {Severity::kError, {config.file, 0, 0}, {}, log::quoted(name, 64) + " is not a name for a tenant"});
-    return done(nullptr);
+    return loaded;
   }
   for (const std::string &file : files_that_may_declare(config, name)) {
     const auto text = machine.read(file, kLargestFile);
+    if (!text && text.error().code == ENOENT) continue;
     if (!text) {
-      if (text.error().code == ENOENT) continue;
       diagnostics.push_back({Severity::kError, {file, 0, 0}, {}, text.error().message()});
-      return done(nullptr);
+      return loaded;
     }
     const Table root = parse_document(*text, file, diagnostics);
-    if (has_error(diagnostics)) return done(nullptr);
-    const Entry *entry = declaration_of(root, name);
+    if (!diagnostics.empty()) return loaded;
+    const Entry *const all = Section(root, {}, "", file, diagnostics).find("tenant");
+    if (all == nullptr || all->value.as<Table>() == nullptr) continue;
+    Section tenants(*all->value.as<Table>(), all->where, "tenant", file, diagnostics);
+    const Entry *const entry = tenants.find(name);
     if (entry == nullptr) continue;
-    const std::string path = "tenant." + (is_bare_key(name) ? name : log::quoted(name));
-    const Table *table = entry->value.as<Table>();
+    const Table *const table = entry->value.as<Table>();
     if (table == nullptr) {
-      diagnostics.push_back({Severity::kError,
-                             {file, entry->where.line, entry->where.column},
-                             path,
-                             "wrong value",
-                             "a table [tenant.NAME]",
-                             entry->value.describe()});
-      return done(nullptr);
+      tenants.fail(name, "wrong value", "a table [tenant.NAME]", entry->value.describe());
+      return loaded;
     }
-    Section section(*table, entry->where, path, file, diagnostics);
+    Section section = tenants.inside(name, *table, entry->where);
     auto tenant = std::make_shared<Tenant>();
     tenant->name = name;
     read_tenant(section, config, machine, *tenant);
     check_plan(section, config, *tenant);
-    return done(std::move(tenant));
+    if (section.complaints() == 0) loaded.tenant = std::move(tenant);
+    return loaded;
   }
   check_rules(config, name, diagnostics);
-  return done(nullptr);
+  if (diagnostics.empty()) loaded.tenant = nullptr;
+  return loaded;
 }
 
 }  // namespace paddock::policies

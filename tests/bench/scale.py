@@ -143,7 +143,10 @@ class FpmCrowd:
         return self.pool.log.read_text(errors="replace").count("ready to handle connections")
 
     def reload(self, number):
-        """Of all pools, since PHP-FPM knows no other. Returns when the new master says that it is ready; SIGUSR2 itself returns at once."""
+        """Of all pools, since PHP-FPM knows no other.
+
+        Returns when the new master says that it is ready; SIGUSR2 itself returns at once.
+        """
         before = self._ready()
         self.pool.master.send_signal(signal.SIGUSR2)
         machine.wait_for(lambda: self.pool.master.poll() is not None or self._ready() > before, 120,
@@ -320,7 +323,8 @@ def scale(bench):
         "SIGUSR2 to PHP-FPM's master, until its log says that it is ready again. Meanwhile, from half a second "
         "before to half a second after, a visitor asks another tenant, who is warm, again and again on the socket: "
         "their longest wait, until they have their answer, as long without a change, and how many requests failed.",
-        ["", "reload of that one, ms", "of everything, ms", "longest wait, ms", "without a reload, ms", "requests that failed"], rows)
+        ["", "reload of that one, ms", "of everything, ms", "longest wait, ms", "without a reload, ms",
+         "requests that failed"], rows)
     _summary(bench, found)
 
 

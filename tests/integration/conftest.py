@@ -32,7 +32,8 @@ def pytest_collection_modifyitems(config, items):
     if machine.IN_VM:
         kept = [item for item in items
                 if not item.get_closest_marker("no_vm")
-                and (machine.VM_ALL or item.path.stem not in machine.KERNEL_INDEPENDENT)]
+                and (machine.VM_ALL or not (item.path.stem in machine.KERNEL_INDEPENDENT
+                                            or item.get_closest_marker("any_kernel")))]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
     elif missing := {"cpu", "memory", "pids"} - set(machine.controllers()):

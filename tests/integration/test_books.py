@@ -16,8 +16,6 @@ import pytest
 from harness import machine, process
 
 pytestmark = pytest.mark.sanitizer
-# What it is about, no controller makes a difference to; the VM, which is slow, has the others of this file.
-of_any_kernel = pytest.mark.no_vm
 
 # Milliseconds of CPU time, whoever else wants the CPU.
 BURN = """$used = function () { $use = getrusage(); return 1e3 * ($use['ru_utime.tv_sec'] + $use['ru_stime.tv_sec']) +
@@ -104,7 +102,7 @@ def test_bytes_are_counted(host):
     assert "3.1M in" in host.paddock.cli("usage", "alice").stdout
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_usage_ranks(host):
     host.bob.get("/hello.php").ok()
     host.alice.run(BURN % 500)
@@ -137,7 +135,7 @@ def test_what_was_done_is_an_event_with_what_ran(host):
     assert "/run.php?who" in host.paddock.cli("events", "alice", "--snapshots").stdout
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_events_are_followed(host):
     follower = subprocess.Popen([machine.BIN / "paddock", "--config", host.paddock.config, "events", "bob", "--follow"],
                                 stdout=subprocess.PIPE, text=True)
@@ -157,7 +155,7 @@ def test_events_are_followed(host):
     assert "not bob's" not in rest
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_tenant_sees_itself_only(host):
     host.paddock.cli("block", "bob", "--reason", "bob's secret")
     host.paddock.cli("unblock", "bob")
@@ -178,7 +176,7 @@ def test_a_tenant_sees_itself_only(host):
     assert [tenant["tenant"] for tenant in sample["result"]["tenants"]] == ["alice"]
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_exit_codes(host):
     for arguments, status in ((("usage", "nobody"), 5), (("events", "nobody"), 5), (("usage", "--since", "soon"), 2),
                               (("events", "--since", "9999-01-01"), 2), (("usage", "--top", "luck"), 2),
@@ -206,7 +204,7 @@ def test_live_samples(host):
         machine.wait_for(used, 10, "the samples show it")
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_client_that_does_not_read_or_says_too_much_is_no_burden(host):
     path = f"/proc/{host.paddock.supervisor.pid}/fd"
     count = len(os.listdir(path))
@@ -315,7 +313,7 @@ def test_a_rule_throttles_for_a_time(make_paddock, make_apache):
     assert {(firing["rule"], firing["tenant"]) for firing in replayed} == {("busy", "alice")}
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_rule_calls_a_webhook(make_paddock, make_apache):
     calls = queue.Queue()
 
@@ -363,7 +361,7 @@ def test_a_rule_acts(make_paddock, make_apache, action):
         assert burning.result() in (503, None)
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_dry_run_only_tells_and_a_restart_keeps_the_cooldown(make_paddock, make_apache):
     paddock, site, notices = ruled(make_paddock, make_apache, "block", "dry_run = true")
     assert burn(site) == 200
@@ -397,7 +395,7 @@ def test_a_throttle_by_hand_outlives_the_supervisor(make_paddock, make_apache):
     assert paddock.cli("rules").stdout.splitlines()[1].split()[0] == "busy"
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_full_queue_and_a_late_request_are_events(make_paddock, make_apache):
     paddock = make_paddock(plan={"workers": 1, "queue": 1, "queue_time": "1s", "deadline": "5s"})
     paddock.add_tenant("alice")

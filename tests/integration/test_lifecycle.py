@@ -11,8 +11,6 @@ import pytest
 from harness import machine, process
 
 pytestmark = pytest.mark.sanitizer
-# What it is about, no controller makes a difference to; the VM, which is slow, has the others of this file.
-of_any_kernel = pytest.mark.no_vm
 
 
 def gone(paddock, tenant):
@@ -27,7 +25,7 @@ def test_nothing_runs_before_the_first_request(own_host):
     assert host.paddock.sandbox("bob") == []
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_warm_request_is_served_by_the_same_worker(host):
     for _ in range(3):  # on a machine that is short of CPU, a second worker may once have seemed to be needed
         served = {host.alice.run("return getmypid();") for _ in range(20)}
@@ -37,7 +35,7 @@ def test_a_warm_request_is_served_by_the_same_worker(host):
     raise AssertionError(f"workers {served} served one request after the other")
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_warm_requests_do_not_wake_gateway_or_supervisor(host):
     for _ in range(5):
         host.alice.get("/hello.php").ok()
@@ -65,7 +63,7 @@ def test_an_idle_sandbox_disappears_and_comes_back(own_host):
     assert host.paddock.keeper("alice") not in (None, keeper)
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_requests_keep_it_from_being_idle(own_host):
     host = own_host(plan={"idle": "1s"})
     host.alice.get("/hello.php").ok()
@@ -82,7 +80,7 @@ def test_a_request_longer_than_the_idle_time_is_not_idle(own_host):
     assert host.alice.run("usleep(2000000); return 'done';") == "done"
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_no_request_is_lost_between_idle_and_start(own_host):
     """Requests that come just when a sandbox goes: each is answered, by the old one or by a new one."""
     host = own_host(plan={"idle": "200ms"})
@@ -103,7 +101,7 @@ def test_workers_are_added_up_to_the_plans_number(own_host):
         assert len(host.paddock.workers("alice")) <= 3
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_tenants_do_not_wait_for_each_other(own_host):
     host = own_host(plan={"workers": 2})
     host.bob.get("/hello.php").ok()
@@ -115,7 +113,7 @@ def test_tenants_do_not_wait_for_each_other(own_host):
         assert [future.result() for future in slow] == [1, 1]
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_worker_is_replaced_after_its_requests(own_host):
     host = own_host(plan={"workers": 1, "requests_per_worker": 5})
     pids = [host.alice.run("return getmypid();") for _ in range(20)]
@@ -123,7 +121,7 @@ def test_a_worker_is_replaced_after_its_requests(own_host):
     assert max(pids.count(pid) for pid in pids) <= 5
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_many_at_once_on_a_cold_sandbox(own_host):
     host = own_host()
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
@@ -149,7 +147,7 @@ def test_stop_start_restart_kill(host):
     host.alice.get("/hello.php").ok()
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_orders_that_overtake_a_start(host):
     """The zygote's answer to a start that was called off may come when another start is under way."""
     paddock = host.paddock
@@ -162,7 +160,7 @@ def test_orders_that_overtake_a_start(host):
     assert "could not be started" not in paddock.log()
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_stop_lets_the_request_finish(host):
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         host.alice.get("/hello.php").ok()
@@ -185,7 +183,7 @@ def test_sigterm_finishes_requests_and_leaves_nothing(own_host):
     assert host.paddock.remains() == []
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_sigterm_ends_even_what_does_not_want_to(own_host):
     host = own_host(runtime={"stop_patience": "1s"})
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -200,7 +198,7 @@ def test_sigterm_ends_even_what_does_not_want_to(own_host):
     assert host.paddock.remains() == []
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_stops_at_any_moment_lose_nothing(host):
     """While it starts, while it serves, with clients that it is about to hand over: who was accepted is answered."""
     outcomes = []
@@ -220,7 +218,7 @@ def test_stops_at_any_moment_lose_nothing(host):
     assert len(outcomes) > 3 and set(outcomes) == {200}
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_the_number_of_workers_changes_while_they_serve(own_host):
     host = own_host(plan={"workers": 1})
     home = host.paddock.tenants["alice"].home
@@ -252,7 +250,7 @@ def test_forked_children_end_with_the_sandbox(host):
     gone(host.paddock, "alice")
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_two_instances_side_by_side(own_host):
     first, second = own_host(), own_host()
     assert first.alice.get("/hello.php").ok() and second.alice.get("/hello.php").ok()
@@ -261,7 +259,7 @@ def test_two_instances_side_by_side(own_host):
     assert second.alice.get("/hello.php").ok()
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_status_tells_the_story(host):
     host.alice.get("/hello.php").ok()
     text = host.paddock.cli("status").stdout
@@ -293,7 +291,7 @@ def test_a_running_request_tells_its_memory(own_host):
         assert small.result() and large.result()
 
 
-@of_any_kernel
+@pytest.mark.any_kernel
 def test_a_worker_that_dies_is_replaced_while_the_others_are_busy(own_host):
     """The gateway has taken the socket over by then, so that nobody waits in the backlog."""
     host = own_host(plan={"workers": 2})
