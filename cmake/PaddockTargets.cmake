@@ -17,7 +17,7 @@ endif()
 
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
 endif()
 
 add_library(paddock_options INTERFACE)
@@ -39,6 +39,26 @@ else()
     $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
 endif()
 
+# What most files include of the standard library, parsed once: a third off the time to compile. In the sanitizer builds
+# only, so that the release build shows that every file includes what it uses.
+if(PADDOCK_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  set(PADDOCK_PRECOMPILE ON)
+  # One for libraries and programs alike: GCC does not take what was made with -fPIC for what is compiled with -fPIE.
+  set(CMAKE_CXX_COMPILE_OPTIONS_PIE -fPIC)
+  add_library(paddock_precompiled STATIC ${CMAKE_CURRENT_LIST_DIR}/precompiled.cc)
+  # ccache reads what is preprocessed, which must name the precompiled header then.
+  target_compile_options(paddock_options INTERFACE -fpch-preprocess)
+  target_link_libraries(paddock_precompiled PRIVATE paddock_options)
+  target_precompile_headers(paddock_precompiled PRIVATE
+    <algorithm> <array> <charconv> <chrono> <cstdint> <cstring> <filesystem> <functional> <map> <memory> <optional>
+    <set> <span> <sstream> <string> <string_view> <unordered_map> <utility> <vector>)
+endif()
+function(paddock_precompile target)
+  if(PADDOCK_PRECOMPILE)
+    target_precompile_headers(${target} REUSE_FROM paddock_precompiled)
+  endif()
+endfunction()
+
 # paddock_library(NAME SOURCES ... [LINK ...] [PRIVATE_LINK ...])
 # A library target paddock::NAME for the folder NAME (or protocols/NAME). LINK: layers below.
 # SYSTEM libraries go to PRIVATE_LINK, so that one folder only sees each of them.
@@ -55,6 +75,7 @@ function(paddock_library name)
   add_library(paddock::${name} ALIAS paddock_${name})
   target_include_directories(paddock_${name} PUBLIC ${layer})
   target_link_libraries(paddock_${name} PUBLIC ${ARG_LINK} PRIVATE paddock_options ${ARG_PRIVATE_LINK})
+  paddock_precompile(paddock_${name})
 endfunction()
 
 # paddock_program(NAME SOURCES ... LINK ...): an executable in bin/.
@@ -62,6 +83,7 @@ function(paddock_program name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE paddock_options ${ARG_LINK})
+  paddock_precompile(${name})
 endfunction()
 
 # A main() for Catch2 that all unit tests share: compiling it takes longer than most tests.
@@ -75,6 +97,7 @@ function(paddock_test name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;LABELS;LOCK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_link_libraries(${name} PRIVATE paddock_options paddock_test_main ${ARG_LINK})
+  paddock_precompile(${name})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   set(properties TIMEOUT 120)
   # An empty value would take the next name for its own.
