@@ -58,13 +58,13 @@ def _hello_world(bench):
 
 
 def _static_files(bench):
-    """A static file, on an Apache that does nothing else and on one that has SLOW requests waiting for PHP."""
+    """A static file, of an Apache that does nothing else and of one beside it that has SLOW requests wait for PHP."""
     allow_descriptors(4 * SLOW)
-    results = {"nothing else": [], f"{SLOW:,} slow PHP requests": []}
     with contextlib.ExitStack() as stack:
         paddock = Paddock(stack.enter_context(bench.directory()), bench.accounts)
         tenant = paddock.add_tenant(contenders.TENANT)
         paddock.write_config()
+        (tenant.docroot / "static.css").write_text("p { color: black }\n" * 50)
         release = asyncio.Event()
 
         async def slow(request):
@@ -72,24 +72,29 @@ def _static_files(bench):
             request.answer("late")
 
         responder = stack.enter_context(Responder(socket_path(paddock, contenders.TENANT), slow))
-        apache = Apache(paddock.directory, paddock=paddock, main=SETTINGS)
-        site = apache.add_site(contenders.TENANT, tenant.docroot, "")
-        (tenant.docroot / "static.css").write_text("p { color: black }\n" * 50)
-        stack.callback(apache.stop)
-        apache.start()
-        url = f"http://127.0.0.1:{site.port}/static.css"
-        measure.http_load(url, CONNECTIONS, 1)
+        sites = {}
+        for name in ("nothing else", f"{SLOW:,} slow PHP requests"):
+            apache = Apache(stack.enter_context(bench.directory()), paddock=paddock, main=SETTINGS)
+            sites[name] = site = apache.add_site(contenders.TENANT, tenant.docroot, "")
+            stack.callback(apache.stop)
+            apache.start()
         clients = []
         stack.callback(lambda: [client.close() for client in clients])
-        for name in results:
-            if name != "nothing else":
-                for _ in range(SLOW):
-                    client = socket.create_connection((site.host, site.port))
-                    client.sendall(b"GET /hello.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                    clients.append(client)
-                machine.wait_for(lambda: responder.open == SLOW, 60, "all slow requests are in flight")
-            for _ in range(bench.options.rounds):
-                results[name].append(measure.http_load(url, CONNECTIONS, bench.options.seconds)[:2])
+        for _ in range(SLOW):  # to the last one
+            client = socket.create_connection((site.host, site.port))
+            client.sendall(b"GET /hello.php HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            clients.append(client)
+        machine.wait_for(lambda: responder.open == SLOW, 60, "all slow requests are in flight")
+
+        def load(name, seconds):
+            return measure.http_load(f"http://127.0.0.1:{sites[name].port}/static.css", CONNECTIONS, seconds)[:2]
+
+        results = {name: [] for name in sites}
+        for name in sites:
+            load(name, 1)
+        for number in range(bench.options.rounds):
+            for name in list(sites)[::1 if number % 2 == 0 else -1]:
+                results[name].append(load(name, bench.options.seconds))
         responder.call(release.set)
         answered = sum(client.makefile("rb").read().count(b"late") for client in clients)
     columns = {name: [measure.Spread(values) for values in zip(*runs)] for name, runs in results.items()}
