@@ -4,7 +4,8 @@ A line of STAGES.TSV is name, status, seconds, title and the JUnit file, separat
 file counts is the last `N passed, N failed` of its log; a build counts only when it fails.
 
 A test that failed beside others and passed alone counts as passed, and is named as unsteady: integration tests have
-such a second run in NAME-alone.xml, ctest tells of it in its log.
+such a second run in NAME-alone.xml, ctest tells of it in its log. What had passed in a VM that hung, and was not run
+again, is in NAME.passed.
 """
 
 import dataclasses
@@ -55,6 +56,10 @@ def with_second_run(count, junit, log):
     elif log.exists():
         once = _CTEST_FAILURE.findall(log.read_text(errors="replace"))
     count.unsteady = sorted(set(once) - set(count.failures))
+    before = junit.with_suffix(".passed")
+    if before.exists():
+        count.passed += len(before.read_text().splitlines())
+        count.unsteady.append("the VM hung, and another went on")
     return count
 
 

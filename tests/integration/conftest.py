@@ -3,7 +3,9 @@
 import contextlib
 import fcntl
 import os
+import pathlib
 import shutil
+import signal
 
 import pytest
 
@@ -14,6 +16,16 @@ from harness import paddock as paddock_
 from harness import process, three_ways
 from harness.apache import Apache
 from harness.paddock import Paddock
+
+
+# For a test and what it needs, each. In an interpreted VM the longest takes two minutes; what takes this long never ends,
+# and would keep all that are behind it from their turn.
+LIMIT = 900  # seconds
+
+# The tests that passed, a line each, and those that passed before and are left out: for a run that goes on where one
+# that hung had got to.
+PASSED = os.environ.get("PADDOCK_PASSED")
+PASSED_BEFORE = os.environ.get("PADDOCK_PASSED_BEFORE")
 
 
 def pytest_configure(config):
@@ -29,6 +41,9 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    if PASSED_BEFORE:
+        done = set(pathlib.Path(PASSED_BEFORE).read_text(encoding="utf-8").splitlines())
+        items[:] = [item for item in items if item.nodeid not in done]
     if machine.IN_VM:
         kept = [item for item in items
                 if not item.get_closest_marker("no_vm")
@@ -41,6 +56,45 @@ def pytest_collection_modifyitems(config, items):
             if item.get_closest_marker("vm_only"):
                 item.add_marker(pytest.mark.skip(reason=f"no cgroup v2 controllers {sorted(missing)} here: "
                                                         "./dev vm runs it"))
+
+
+@contextlib.contextmanager
+def _limited():
+    def give_up(*_):
+        raise TimeoutError(f"not done after {LIMIT} s")
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(LIMIT)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup():
+    with _limited():
+        yield
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call():
+    with _limited():
+        yield
+
+
+_passing = set()  # and not yet torn down
+
+
+def pytest_runtest_logreport(report):
+    # The run's own process hears of all tests, each of its workers of its own.
+    if not PASSED or "PYTEST_XDIST_WORKER" in os.environ or not report.passed:
+        return
+    if report.when == "call":
+        _passing.add(report.nodeid)
+    elif report.when == "teardown" and report.nodeid in _passing:
+        with open(PASSED, "a", encoding="utf-8") as out:
+            print(report.nodeid, file=out)
 
 
 @pytest.hookimpl(hookwrapper=True)
