@@ -26,6 +26,7 @@ std::string lower(std::string text) {
   return text;
 }
 
+// A number, with a unit of time or without.
 std::optional<std::uint64_t> seconds_of(std::string_view text) {
   std::uint64_t number = 0;
   const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -79,6 +80,22 @@ std::uint64_t longest_request(const policies::Plan &plan) {
   return static_cast<std::uint64_t>((plan.deadline + plan.queue_time).count() + 999) / 1000;
 }
 
+// All tenants at once: where they may hold as many threads as Apache has, nothing is left for files.
+void check_threads(const ApacheLines &lines, const policies::Config &config, Findings &findings) {
+  if (!lines.threads) return;
+  std::uint64_t most = 0;
+  for (const auto &[name, tenant] : config.tenants) {
+    const policies::Plan &plan = config.plan_of(*tenant);
+    most += std::uint64_t{plan.workers} + plan.queue;
+  }
+  if (config.apache_requests != 0) most = std::min<std::uint64_t>(most, config.apache_requests);
+  if (most < *lines.threads) return;
+  add(findings, FindingSeverity::kWarning,
+      "all tenants together may hold " + std::to_string(most) + " of Apache's " +
+          std::to_string(*lines.threads) + " threads (MaxRequestWorkers): none would be left for files",
+      "set [apache] requests below it, or PaddockLimit with mod_paddock");
+}
+
 }  // namespace
 
 void read_apache_lines(const std::string &text, const std::string &file, ApacheLines &lines) {
@@ -107,6 +124,7 @@ void read_apache_lines(const std::string &text, const std::string &file, ApacheL
     if (!in_host && words.size() > 1) {
       if (directive == "proxytimeout") lines.proxy_timeout = seconds_of(words[1]);
       if (directive == "timeout") lines.timeout = seconds_of(words[1]);
+      if (directive == "maxrequestworkers") lines.threads = seconds_of(words[1]);
     }
   }
 }
@@ -114,6 +132,7 @@ void read_apache_lines(const std::string &text, const std::string &file, ApacheL
 void check_apache_lines(const ApacheLines &lines, const policies::Config &config,
                         const std::optional<policies::SocketKey> &key, Findings &findings) {
   check_names(lines, findings);
+  if (!lines.workers.empty()) check_threads(lines, config, findings);
   for (const auto &file : lines.readable)
     add(findings, FindingSeverity::kWarning, log::quoted(file) + " shows everybody a tenant's socket",
         "chmod 640 " + file);

@@ -1,5 +1,6 @@
 // What Apache's configuration says about Paddock's sockets: names used twice, sockets that nobody listens on,
-// time limits that end a request before Paddock would, files that give a socket's path away.
+// time limits that end a request before Paddock would, threads that PHP may hold all of, files that give a
+// socket's path away.
 //
 // Lines are read as they are written in the enabled sites and configurations; what a macro or an Include
 // elsewhere says is not seen.
@@ -28,7 +29,8 @@ struct ApacheLines {
   std::vector<ApacheWorker> workers;
   std::optional<std::uint64_t> proxy_timeout;  // the last one outside of virtual hosts
   std::optional<std::uint64_t> timeout;
-  std::vector<std::string> readable;  // files that name a socket and that everybody may read
+  std::optional<std::uint64_t> threads;  // MaxRequestWorkers, the last one
+  std::vector<std::string> readable;     // files that name a socket and that everybody may read
 };
 
 void read_apache_lines(const std::string &text, const std::string &file, ApacheLines &lines);

@@ -90,3 +90,17 @@ TEST_CASE("Apache must not give up before Paddock does") {
   endless.tenants["alice"] = std::make_shared<const policies::Tenant>(std::move(alice));
   CHECK(found("Timeout 300\n" + lines, endless).find("any time") != std::string::npos);
 }
+
+TEST_CASE("all tenants together leave Apache some threads") {
+  const auto sites = handler(socket_of("alice"), "alice") + proxy(socket_of("alice"), "alice", 70);
+  auto with = config();  // two tenants
+  with.plans["default"].workers = 4;
+  with.plans["default"].queue = 16;
+  CHECK(found(sites + "MaxRequestWorkers 41\n", with).empty());
+  CHECK(found(sites + "  MaxRequestWorkers\t40\n", with).find("may hold 40 of Apache's 40 threads") !=
+        std::string::npos);
+  with.apache_requests = 30;
+  CHECK(found(sites + "MaxRequestWorkers 40\n", with).empty());
+  CHECK_FALSE(found(sites + "MaxRequestWorkers 30\n", with).empty());
+  CHECK(found("MaxRequestWorkers 1\n", with).empty());  // with mod_paddock, whose cap is Apache's to check
+}

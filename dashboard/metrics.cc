@@ -247,10 +247,10 @@ void refusals(Writer &out, const Tenants &tenants) {
   out.family("paddock_tenant_refusals", Kind::kCounter,
              "Requests that were refused, by the reason that was told.");
   // What the supervisor and the gateway give (X-Paddock-Reason); of a later version's there is one series.
-  static constexpr std::array<std::string_view, 14> kReasons = {
-      "blocked",      "frozen",       "unusable",     "start-failed", "queue-full",
-      "queue-time",   "body-size",    "slow-clients", "receive-time", "spool-full",
-      "apache-limit", "backlog-full", "not-running",  "other"};
+  static constexpr std::array<std::string_view, 18> kReasons = {
+      "blocked",     "frozen",       "unusable",     "start-failed", "queue-full",   "queue-time",
+      "body-size",   "slow-clients", "receive-time", "spool-full",   "apache-limit", "backlog-full",
+      "not-running", "header-size",  "unread",       "removed",      "machine-full", "other"};
   static const auto labels = [] {
     std::array<std::string, kReasons.size()> texts;
     for (std::size_t i = 0; i < texts.size(); ++i) texts[i] = "," + label("reason", kReasons[i]);

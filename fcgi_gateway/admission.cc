@@ -41,6 +41,19 @@ bool has_input(BorrowedFd connection) {
   return ::poll(&entry, 1, 0) > 0;
 }
 
+// Of a value that a sandbox sent: any.
+const char *reason_of(handoff::Refused::Why why) {
+  switch (why) {
+    case handoff::Refused::Why::kHeader:
+      return gateway_link::reason::kHeaderSize;
+    case handoff::Refused::Why::kUnread:
+      return gateway_link::reason::kUnread;
+    case handoff::Refused::Why::kBody:
+      break;
+  }
+  return gateway_link::reason::kBodySize;
+}
+
 bool same_file(BorrowedFd one, BorrowedFd other) {
   struct stat first {};
   struct stat second {};
@@ -56,6 +69,7 @@ Admission::Admission(const Shared &shared, std::uint32_t tenant, std::string nam
       refuser_(shared.refuser),
       slow_(shared.slow),
       unread_(shared.unread),
+      cap_(shared.cap),
       tenant_(tenant),
       name_(std::move(name)),
       socket_(socket),
@@ -75,6 +89,7 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   terms_ = std::move(terms);
   sandbox_ = std::make_unique<Sandbox>(std::move(sandbox));
   queue_.set_patience(terms_.queue_time);
+  sandbox_->page->header_limit.store(terms_.header_bytes, std::memory_order_relaxed);
   sandbox_->page->body_limit.store(terms_.body_bytes, std::memory_order_relaxed);
   sandbox_->page->answer_limit.store(terms_.answer_bytes, std::memory_order_relaxed);
   sandbox_->page->queue_limit.store(static_cast<std::uint32_t>(terms_.queue), std::memory_order_relaxed);
@@ -94,6 +109,7 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   } else {
     take_over();
   }
+  cap_.add(*this);
   return {};
 }
 
@@ -106,6 +122,7 @@ void Admission::end_lease() {
 }
 
 void Admission::suspend() {
+  cap_.remove(*this);
   drop_sandbox(true);
   pause_socket();
   loop_.cancel(timer_);
@@ -125,6 +142,27 @@ void Admission::drop_sandbox(bool keep_listening) {
 
 void Admission::refuse_queue(const std::shared_ptr<const Response> &response) {
   while (!queue_.empty()) refuse(queue_.pop_front(), response);
+}
+
+// --- against all tenants together
+
+std::uint32_t Admission::held() const {
+  // What a sandbox says to be running is never more than its plan has workers.
+  const std::uint32_t busy = sandbox_ ? sandbox_->board->busy.load(std::memory_order_relaxed) : 0;
+  return std::min<std::uint32_t>(busy, terms_.workers) + figures_.held(tenant_);
+}
+
+void Admission::set_share(std::uint32_t most) {
+  share_ = most;
+  if (!has_its_share()) return;
+  if (state_ == State::kCalm || state_ == State::kListening || state_ == State::kLooking) take_over();
+  trim();
+}
+
+std::size_t Admission::places(std::size_t of_plan) const {
+  if (share_ == kNoShare) return of_plan;
+  const std::size_t elsewhere = held() - std::min<std::size_t>(held(), queue_.size());
+  return std::min<std::size_t>(of_plan, share_ - std::min<std::size_t>(share_, elsewhere));
 }
 
 // --- what the scoreboard says
@@ -194,7 +232,8 @@ void Admission::look_again() {
   if (now - since_ < kCrowded) return tick_after(kTick);
   take_over();
   // Only to see how many wait: the moment that they fit, they go back.
-  if (state_ == State::kTaken && queue_.size() <= terms_.queue && sandbox_) begin_return();
+  if (state_ == State::kTaken && queue_.size() <= terms_.queue && sandbox_ && !has_its_share())
+    begin_return();
 }
 
 // --- while the gateway accepts
@@ -215,8 +254,9 @@ void Admission::take_over() {
 
 void Admission::accept_waiting() {
   // Workers that are about to be free make room for as many: refused is what is still too much at the tick.
-  const std::size_t places = terms_.queue + terms_.workers;
-  const std::size_t room = places - std::min(places, queue_.size()) + refuser_.room(tenant_);
+  const std::size_t of_plan = terms_.queue + terms_.workers;
+  const std::size_t most = places(of_plan);
+  const std::size_t room = most - std::min(most, queue_.size()) + refuser_.room(tenant_);
   if (room == 0) return pause_socket();
   Accepted accepted = socket_.accept_waiting(std::min(room, kAcceptsPerTurn));
   for (UniqueFd &connection : accepted.connections) {
@@ -227,10 +267,10 @@ void Admission::accept_waiting() {
     }
     WaitingRequest request;
     request.connection = std::move(connection);
-    if (queue_.size() < places) {
+    if (queue_.size() < most) {
       queue_.push(std::move(request));
     } else {
-      refuse(std::move(request), terms_.full);
+      refuse(std::move(request), most < of_plan ? terms_.crowded : terms_.full);
     }
   }
   switch (accepted.end) {
@@ -267,6 +307,7 @@ void Admission::tell_queue() {
 void Admission::trim() {
   // The youngest go: who came first is served first.
   while (queue_.size() > terms_.queue) refuse(queue_.pop_back(), terms_.full);
+  while (queue_.size() > places(terms_.queue)) refuse(queue_.pop_back(), terms_.crowded);
 }
 
 void Admission::refuse(WaitingRequest request, const std::shared_ptr<const Response> &response) {
@@ -341,7 +382,7 @@ void Admission::while_taken() {
   const bool moving = sandbox_ && (credits_ > 0 || now - moved_at_ < kQuiet);
   const bool quiet =
       now - since_ >= kQuiet && now - refused_at_ >= kQuiet && queue_.longest_wait() < kShortWait;
-  if (moving && quiet) return begin_return();
+  if (moving && quiet && !has_its_share()) return begin_return();
   if (now >= accept_again_at_) watch_socket();
   tick_after(kTick);
 }
@@ -409,8 +450,7 @@ bool Admission::take_message() {
 // What a worker gives away, or tells of: also one whose sandbox has no lease any more.
 bool Admission::take_gift(Packet &packet) {
   if (const auto refused = packet.as<handoff::Refused>()) {
-    figures_.refused(tenant_,
-                     refused->unread ? gateway_link::reason::kUnread : gateway_link::reason::kBodySize);
+    figures_.refused(tenant_, reason_of(refused->why));
     return true;
   }
   std::vector<UniqueFd> &fds = packet.fds;

@@ -15,6 +15,9 @@
 // whole, it goes to a worker that is free, past the states; where none is, it is queued and the state is
 // kReturning, though the gateway has accepted nothing.
 //
+// Where all tenants together hold too many of the web server's threads (MachineCap), a share is set: a tenant
+// that holds as much is taken over, and stays so until it holds less.
+//
 // All that the sandbox says (alarm, scoreboard, Ready) may be a lie. It decides which of the tenant's own
 // connections are served when; what the gateway holds is bounded by what it counts itself.
 #pragma once
@@ -30,6 +33,7 @@
 #include "fcgi_gateway/connection_queue.h"
 #include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/leaving_sandboxes.h"
+#include "fcgi_gateway/machine_cap.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
 #include "fcgi_gateway/tenant_socket.h"
@@ -39,7 +43,7 @@
 
 namespace paddock::fcgi_gateway {
 
-class Admission {
+class Admission final : private CapMember {
  public:
   using Clock = EventLoop::Clock;
 
@@ -48,10 +52,12 @@ class Admission {
     std::uint16_t workers = 1;
     std::size_t queue = 0;
     std::chrono::milliseconds queue_time{};
+    std::uint64_t header_bytes = 0;  // of one request; 0: any
     std::uint64_t body_bytes = 0;    // of one request; 0: any
     std::uint64_t answer_bytes = 0;  // of one answer, that a worker may put by
     std::chrono::milliseconds send_time{};
     std::shared_ptr<const Response> full;     // where the queue is full
+    std::shared_ptr<const Response> crowded;  // where the machine is
     std::shared_ptr<const Response> overdue;  // where queue_time is over
   };
   // What all tenants use.
@@ -61,6 +67,7 @@ class Admission {
     Refuser &refuser;
     SlowRequests &slow;
     UnreadAnswers &unread;
+    MachineCap &cap;
   };
   // A sandbox that has the lease.
   struct Sandbox {
@@ -90,6 +97,12 @@ class Admission {
 
  private:
   enum class State : std::uint8_t { kOff, kCalm, kListening, kLooking, kTaken, kReturning };
+
+  [[nodiscard]] std::uint32_t held() const override;
+  void set_share(std::uint32_t most) override;
+  [[nodiscard]] bool has_its_share() const { return share_ != kNoShare && held() >= share_; }
+  // How many may wait here at most, of so many for which the plan has room.
+  [[nodiscard]] std::size_t places(std::size_t of_plan) const;
 
   void become_calm();
   void listen();
@@ -131,6 +144,7 @@ class Admission {
   Refuser &refuser_;
   SlowRequests &slow_;
   UnreadAnswers &unread_;
+  MachineCap &cap_;
   const std::uint32_t tenant_;
   const std::string name_;
   const TenantSocket &socket_;
@@ -139,6 +153,7 @@ class Admission {
   LeavingSandboxes leaving_;
   ConnectionQueue queue_;
   State state_ = State::kOff;
+  std::uint32_t share_ = kNoShare;
   EventLoop::TimerId timer_ = 0;
   EventLoop::TimerId handoff_timer_ = 0;
   bool socket_watched_ = false;

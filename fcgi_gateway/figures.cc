@@ -1,6 +1,7 @@
 #include "fcgi_gateway/figures.h"
 
 #include <iterator>
+#include <numeric>
 
 #include "base/latency_buckets.h"
 
@@ -15,6 +16,12 @@ constexpr auto kNoWait = std::chrono::milliseconds(1);
 void Figures::refused(std::uint32_t tenant, const std::string &reason, std::uint64_t requests) {
   tenants_[tenant].refused[reason] += requests;
   schedule();
+}
+
+std::uint32_t Figures::held(std::uint32_t tenant) const {
+  const auto found = tenants_.find(tenant);
+  if (found == tenants_.end()) return 0;
+  return std::accumulate(found->second.held.begin(), found->second.held.end(), std::uint32_t{0});
 }
 
 void Figures::hold(std::uint32_t tenant, Held what, int change) {

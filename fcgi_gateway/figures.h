@@ -36,6 +36,8 @@ class Figures {
   void refused(std::uint32_t tenant, const std::string &reason, std::uint64_t requests = 1);
   // A connection is held from now on (1), or no more (-1).
   void hold(std::uint32_t tenant, Held what, int change);
+  // Connections of the tenant that are held now.
+  [[nodiscard]] std::uint32_t held(std::uint32_t tenant) const;
   // A connection has left the queue after so long.
   void waited(std::uint32_t tenant, std::chrono::steady_clock::duration time);
   // Nobody wants to know any more.

@@ -23,7 +23,8 @@ Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options)
       refuser_(loop_, options.refusing, figures_),
       slow_(loop_, figures_, refuser_, std::move(options.spool), options.slow_requests,
             [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }),
-      unread_(loop_, figures_, refuser_, options.unread_answers) {}
+      unread_(loop_, figures_, refuser_, options.unread_answers),
+      cap_(loop_) {}
 
 Gateway::~Gateway() {
   for (auto &[number, tenant] : tenants_) leave_mode(number, tenant);
@@ -81,6 +82,11 @@ Result<void> Gateway::receive(Packet packet) {
       if (tenant->admission) tenant->admission->end_lease();
       return {};
     }
+    case gateway_link::CapRequests::kType: {
+      PADDOCK_TRY(const auto message, packet.as<gateway_link::CapRequests>());
+      cap_.set_most(message.most);
+      return {};
+    }
     case gateway_link::RemoveTenant::kType: {
       PADDOCK_TRY(const auto message, packet.as<gateway_link::RemoveTenant>());
       return remove(message.tenant);
@@ -127,10 +133,12 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
   terms.workers = message.workers;
   terms.queue = message.queue;
   terms.queue_time = std::chrono::milliseconds(message.queue_time_ms);
+  terms.header_bytes = message.header_bytes;
   terms.body_bytes = message.body_bytes;
   SlowTerms slow;
   slow.connections = message.slow_clients;
   slow.time = std::chrono::milliseconds(message.receive_time_ms);
+  slow.header_bytes = message.header_bytes;
   slow.body_bytes = message.body_bytes;
   slow.spool_bytes = message.spool_bytes;
   const auto response = [&](std::uint16_t status, const char *reason) {
@@ -138,9 +146,11 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
     return shared_response({status, retry, reason, message.page, message.tell_reason});
   };
   PADDOCK_TRY(terms.full, response(503, gateway_link::reason::kQueueFull));
+  PADDOCK_TRY(terms.crowded, response(503, gateway_link::reason::kMachineFull));
   PADDOCK_TRY(terms.overdue, response(503, gateway_link::reason::kQueueTime));
   PADDOCK_TRY(slow.too_many, response(503, gateway_link::reason::kSlowClients));
   PADDOCK_TRY(slow.too_late, response(408, gateway_link::reason::kReceiveTime));
+  PADDOCK_TRY(slow.too_long, response(431, gateway_link::reason::kHeaderSize));
   PADDOCK_TRY(slow.too_large, response(413, gateway_link::reason::kBodySize));
   PADDOCK_TRY(slow.no_space, response(503, gateway_link::reason::kSpoolFull));
   slow_.set_terms(message.tenant, tenant->name, std::move(slow));
@@ -155,7 +165,7 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
   sandbox.handoff = MessageSocket(std::move(fds[gateway_link::kHandoff]));
   if (!tenant->admission)
     tenant->admission =
-        std::make_unique<Admission>(Admission::Shared{loop_, figures_, refuser_, slow_, unread_},
+        std::make_unique<Admission>(Admission::Shared{loop_, figures_, refuser_, slow_, unread_, cap_},
                                     message.tenant, tenant->name, tenant->socket);
   return tenant->admission->lease(std::move(terms), std::move(sandbox));
 }

@@ -12,6 +12,7 @@
 #include "base/message_socket.h"
 #include "fcgi_gateway/admission.h"
 #include "fcgi_gateway/figures.h"
+#include "fcgi_gateway/machine_cap.h"
 #include "fcgi_gateway/refusal_reports.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
@@ -87,6 +88,7 @@ class Gateway {
   Refuser refuser_;
   SlowRequests slow_;
   UnreadAnswers unread_;
+  MachineCap cap_;
   std::unordered_map<std::uint32_t, Tenant> tenants_;
   std::unordered_map<std::string, std::uint32_t> numbers_;  // by name
   std::optional<Result<void>> ended_;

@@ -19,6 +19,8 @@ std::string_view status_text(std::uint16_t status) {
       return "Gone";
     case 413:
       return "Content Too Large";
+    case 431:
+      return "Request Header Fields Too Large";
     case 429:
       return "Too Many Requests";
     case 500:

@@ -224,6 +224,8 @@ SlowRequests::Outcome SlowRequests::understand(Request &request, const Site &sit
       case Event::kNeedMore:
         return Outcome::kMore;
       case Event::kParamsComplete:
+        if (site.terms.header_bytes != 0 && assembler.params().size() > site.terms.header_bytes)
+          return Outcome::kTooLong;
         request.announced = fastcgi::announced_body(assembler.params());
         if (request.announced == 0) return Outcome::kWhole;
         if (limit != 0 && request.announced > 0 && static_cast<std::uint64_t>(request.announced) > limit)
@@ -283,6 +285,8 @@ void SlowRequests::conclude(int fd, Outcome outcome) {
       return;
     case Outcome::kWhole:
       return whole_(request->tenant, std::move(request->kept));
+    case Outcome::kTooLong:
+      return refuse(std::move(request), terms.too_long);
     case Outcome::kTooLarge:
       return refuse(std::move(request), terms.too_large);
     case Outcome::kNoSpace:

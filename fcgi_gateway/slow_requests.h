@@ -26,10 +26,12 @@ struct SlowTerms {
   std::size_t connections = 0;
   // From the hand-over on. Bytes that came earn more time, at kLeastRate: a long upload may take long.
   std::chrono::milliseconds time{};
-  std::uint64_t body_bytes = 0;   // of one request; 0: any
-  std::uint64_t spool_bytes = 0;  // in files, of all
+  std::uint64_t header_bytes = 0;  // of one request; 0: any
+  std::uint64_t body_bytes = 0;    // of one request; 0: any
+  std::uint64_t spool_bytes = 0;   // in files, of all
   std::shared_ptr<const Response> too_many;
   std::shared_ptr<const Response> too_late;
+  std::shared_ptr<const Response> too_long;
   std::shared_ptr<const Response> too_large;
   std::shared_ptr<const Response> no_space;
 };
@@ -68,7 +70,7 @@ class SlowRequests {
     std::shared_ptr<std::uint64_t> spooled = std::make_shared<std::uint64_t>(0);
   };
   struct Request;
-  enum class Outcome : std::uint8_t { kMore, kWhole, kClose, kTooLarge, kNoSpace };
+  enum class Outcome : std::uint8_t { kMore, kWhole, kClose, kTooLong, kTooLarge, kNoSpace };
 
   bool make_room(Site &site);
   void no_longer_silent(Request &request);

@@ -37,7 +37,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
                                   });
   static const auto no =
       std::make_shared<const fcgi_gateway::Response>(fcgi_gateway::Response{"Status: 503\r\n\r\nno", "no"});
-  slow.set_terms(1, "fuzz", {2, std::chrono::seconds(60), 1 << 16, 1 << 18, no, no, no, no});
+  slow.set_terms(1, "fuzz",
+                 {.connections = 2,
+                  .time = std::chrono::seconds(60),
+                  .header_bytes = 1 << 12,
+                  .body_bytes = 1 << 16,
+                  .spool_bytes = 1 << 18,
+                  .too_many = no,
+                  .too_late = no,
+                  .too_long = no,
+                  .too_large = no,
+                  .no_space = no});
 
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) std::abort();

@@ -141,6 +141,11 @@ Connection::Arrival Connection::read_request() {
   for (;;) {
     switch (assembler_.next(rest_)) {
       case Event::kParamsComplete: {
+        if (const std::uint64_t limit = relief_->header_limit();
+            limit != 0 && assembler_.params().size() > limit) {
+          inbox_.rewind_to(inbox_.kept());
+          return Arrival::kTooLong;
+        }
         const std::int64_t body = fastcgi::announced_body(assembler_.params());
         if (body != 0) return collect_body(body);
         inbox_.rewind_to(inbox_.kept());

@@ -39,6 +39,7 @@ class Connection {
     kRequest,   // params() hold
     kNothing,   // the peer went without a request, or had only questions, which were answered
     kBroken,    // problem() says what the peer did
+    kTooLong,   // params() hold; they are longer than the limit
     kTooLarge,  // params() hold; the body is longer than the limit
     kLeft,      // it was slow, and is the relief's now
   };

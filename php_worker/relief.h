@@ -27,6 +27,8 @@ class Relief {
   [[nodiscard]] virtual bool crowded() const = 0;
   // Readable when somebody else waits for a worker; waiting for a slow one costs nothing until then.
   [[nodiscard]] virtual BorrowedFd others() const = 0;
+  // Bytes of a request's params, at most; 0: any number.
+  [[nodiscard]] virtual std::uint64_t header_limit() const = 0;
   // Bytes of a request's body, at most; 0: any number.
   [[nodiscard]] virtual std::uint64_t body_limit() const = 0;
 

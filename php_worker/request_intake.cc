@@ -61,10 +61,6 @@ unsigned answer_plainly(Connection &connection, std::string_view status, std::st
   return code;
 }
 
-unsigned answer_too_large(Connection &connection) {
-  return answer_plainly(connection, "413 Content Too Large", "Content too large.\n");
-}
-
 Intake take_request(Connection &connection, Params &params) {
   if (!params.decode(connection.params())) return bad_request(connection, params.problem());
   // A request without a method is no CGI request: PHP-FPM ends it without a word too.

@@ -22,7 +22,4 @@ struct Intake {
 // Answers with a status ("404 Not Found") and a few words, and ends the answer. Returns the status' number.
 unsigned answer_plainly(Connection &connection, std::string_view status, std::string_view body);
 
-// Answers a request whose body is longer than the plan allows. The status.
-unsigned answer_too_large(Connection &connection);
-
 }  // namespace paddock::php_worker

@@ -238,9 +238,14 @@ class Worker final : private Relief {
         status = responder_->serve(connection_, params_, note_script);
         if (measures_) note_figures(status);
         break;
+      case Connection::Arrival::kTooLong:
+        note_request();
+        status = refuse("431 Request Header Fields Too Large", "The request's header is too long.\n",
+                        handoff::Refused::Why::kHeader);
+        break;
       case Connection::Arrival::kTooLarge:
         note_request();
-        status = refuse_too_large();
+        status = refuse("413 Content Too Large", "Content too large.\n", handoff::Refused::Why::kBody);
         break;
       case Connection::Arrival::kBroken:
         log_line("bad request", connection_.problem());
@@ -255,13 +260,16 @@ class Worker final : private Relief {
     return kept;
   }
 
-  unsigned refuse_too_large() {
-    const unsigned status = answer_too_large(connection_);
+  // Of what the plan does not allow.
+  unsigned refuse(std::string_view status, std::string_view body, handoff::Refused::Why why) {
+    const unsigned code = answer_plainly(connection_, status, body);
     // Only counted there: where the socket is full, it is not.
-    [[maybe_unused]] const auto told = handoff_.send(handoff::Refused{false});
-    return status;
+    [[maybe_unused]] const auto told = handoff_.send(handoff::Refused{why});
+    return code;
   }
-  void count_cut() override { [[maybe_unused]] const auto told = handoff_.send(handoff::Refused{true}); }
+  void count_cut() override {
+    [[maybe_unused]] const auto told = handoff_.send(handoff::Refused{handoff::Refused::Why::kUnread});
+  }
 
   bool take_slow(BorrowedFd connection, std::string_view received, BorrowedFd file) override {
     const std::array fds{connection, file};
@@ -290,6 +298,9 @@ class Worker final : private Relief {
   [[nodiscard]] bool crowded() const override {
     pollfd entry{context_.listen.get(), POLLIN, 0};
     return context_.page->takeover.load(std::memory_order_relaxed) != 0 || ::poll(&entry, 1, 0) > 0;
+  }
+  [[nodiscard]] std::uint64_t header_limit() const override {
+    return context_.page->header_limit.load(std::memory_order_relaxed);
   }
   [[nodiscard]] std::uint64_t body_limit() const override {
     return context_.page->body_limit.load(std::memory_order_relaxed);

@@ -20,6 +20,9 @@
 
 namespace paddock::policies {
 
+// More than the variables of any request are anyway: fastcgi::Limits::params_bytes.
+inline constexpr std::uint64_t kMostHeaderBytes = 1ULL << 20;
+
 // Where in which file something was written: "/etc/paddock/paddock.toml:12:3".
 struct Location {
   std::string file;
@@ -149,11 +152,13 @@ struct Plan {
   // the web server.
   std::uint32_t slow_clients = 64;
   std::chrono::milliseconds receive_time{60'000};  // for a request to come; each 500 bytes earn a second
-  std::uint64_t body_bytes = 1ULL << 30;           // of one request; 0: any
-  std::uint64_t spool_bytes = 2ULL << 30;          // on disk, of all slow requests at once
-  std::chrono::milliseconds send_time{60'000};     // in which a client has to take a part of its answer
-  std::uint64_t unread_bytes = 64ULL << 20;        // in memory, of all answers that wait for their clients
-  std::chrono::milliseconds deadline{300'000};     // of a running request; 0: none
+  std::uint64_t header_bytes =
+      kMostHeaderBytes;                         // of one request, with the variables that the web server adds
+  std::uint64_t body_bytes = 1ULL << 30;        // of one request; 0: any
+  std::uint64_t spool_bytes = 2ULL << 30;       // on disk, of all slow requests at once
+  std::chrono::milliseconds send_time{60'000};  // in which a client has to take a part of its answer
+  std::uint64_t unread_bytes = 64ULL << 20;     // in memory, of all answers that wait for their clients
+  std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   std::uint64_t log_bytes = 64ULL << 20;  // of the tenant's log, between two rotations; 0: any
   std::string seccomp = "default";        // the name of a profile
@@ -292,6 +297,7 @@ struct Config {
   std::string apache_user = "www-data";
   uid_t apache_uid = 0;
   gid_t apache_gid = 0;
+  std::uint32_t apache_requests = 0;  // of all tenants together, those that run included; 0: any number
   Dashboard dashboard;
   Notify notify;
   Mail mail;

@@ -81,6 +81,7 @@ queue = 9
 queue_time = "250ms"
 slow_clients = 7
 receive_time = "5s"
+header = "16KiB"
 body = "2MiB"
 spool = "3MiB"
 deadline = 0
@@ -171,6 +172,7 @@ env = { LANG = "de" }
   CHECK(plan.queue_time == milliseconds(250));
   CHECK(plan.slow_clients == 7);
   CHECK(plan.receive_time == milliseconds(5'000));
+  CHECK(plan.header_bytes == 16U << 10);
   CHECK(plan.body_bytes == 2U << 20);
   CHECK(plan.spool_bytes == 3U << 20);
   CHECK(plan.deadline == milliseconds(0));
@@ -214,7 +216,7 @@ env = { LANG = "de" }
   CHECK(plan.binds[1].source == "/srv/shared");
   CHECK(plan.binds[1].target == "/shared");
   CHECK(plan.binds[1].writable);
-  CHECK(plan.binds[1].where.line == 77);
+  CHECK(plan.binds[1].where.line == 78);
 
   const Tenant &tenant = *config.tenants.at("www.example.org");
   CHECK(tenant.user == "homeless");

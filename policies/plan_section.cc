@@ -18,6 +18,7 @@ constexpr std::uint64_t kMaxWorkers = 256;  // slots of the scoreboard
 constexpr std::uint64_t kMaxQueue = 65'535;
 constexpr std::uint64_t kLeastMemory = 4ULL << 20;  // catches "memory_max = 128", which is 128 bytes
 constexpr std::uint64_t kMostBytes = 1ULL << 50;
+constexpr std::uint64_t kLeastHeader = 4096;    // what the web server adds alone is up to 3 KiB
 constexpr std::uint64_t kMaxPids = 4'194'304;   // PID_MAX_LIMIT on 64 bits (proc(5))
 constexpr std::uint64_t kMaxWeight = 10'000;    // cgroup-v2.rst, "Weights"
 constexpr std::uint32_t kMaxPercent = 102'400;  // 1,024 cores
@@ -207,6 +208,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   narrow(section.integer("slow_clients", 1, kMaxQueue), plan.slow_clients);
   if (const auto time = section.duration("receive_time", milliseconds(1), hours(1)))
     plan.receive_time = *time;
+  narrow(section.bytes("header", kLeastHeader, kMostHeaderBytes), plan.header_bytes);
   narrow(section.bytes("body", 0, kMostBytes), plan.body_bytes);
   narrow(section.bytes("spool", 0, kMostBytes), plan.spool_bytes);
   if (const auto time = section.duration("send_time", milliseconds(1), hours(1))) plan.send_time = *time;

@@ -7,6 +7,7 @@ namespace paddock::policies {
 namespace {
 
 constexpr std::uint64_t kMostKept = 1ULL << 50;
+constexpr std::uint64_t kMostRequests = 1'000'000;
 constexpr std::size_t kLargestPage = 16 * 1024;  // gateway_link::Refusal::page
 
 std::optional<Account> required_account(Section &section, std::string_view key, const std::string &user,
@@ -122,6 +123,8 @@ void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
 
 void read_apache(Section &section, const Machine &machine, Config &config) {
   if (const auto user = section.text("user")) config.apache_user = *user;
+  if (const auto most = section.integer("requests", 0, kMostRequests))
+    config.apache_requests = static_cast<std::uint32_t>(*most);
   section.finish();
   if (const auto account = required_account(section, "user", config.apache_user, machine)) {
     config.apache_uid = account->uid;

@@ -40,6 +40,7 @@ gateway_link::Lease lease_message(std::uint32_t tenant, const policies::Plan &pl
   lease.retry_after_s = kRetryAfter;
   lease.slow_clients = plan.slow_clients;
   lease.receive_time_ms = static_cast<std::uint32_t>(plan.receive_time.count());
+  lease.header_bytes = plan.header_bytes;
   lease.body_bytes = plan.body_bytes;
   lease.spool_bytes = plan.spool_bytes;
   lease.send_time_ms = static_cast<std::uint32_t>(plan.send_time.count());

@@ -12,6 +12,12 @@ Gateway::Gateway(boost::asio::io_context &io, SpawnOptions options, Callbacks ca
           io, "paddock-gateway", std::move(options),
           {.on_packet = [this](Packet &packet) { on_packet(packet); }, .on_down = [this] { up_ = false; }}) {}
 
+void Gateway::cap_requests(std::uint32_t most) {
+  if (most == most_requests_) return;
+  most_requests_ = most;
+  if (up_ && program_.link() != nullptr) program_.link()->send(gateway_link::CapRequests{most});
+}
+
 void Gateway::add(std::uint32_t tenant, const std::string &name, BorrowedFd listener, gateway_link::Mode mode,
                   const gateway_link::Refusal &refusal) {
   const std::array fds{listener};
@@ -40,6 +46,7 @@ void Gateway::on_packet(Packet &packet) {
   switch (packet.type()) {
     case gateway_link::Hello::kType:
       up_ = true;
+      if (most_requests_ != 0) program_.link()->send(gateway_link::CapRequests{most_requests_});
       callbacks_.on_up();
       return;
     case gateway_link::Wake::kType:

@@ -26,6 +26,8 @@ class Gateway {
 
   void start() { program_.start(); }
   void stop() { program_.stop(); }
+  // All tenants together may hold so many requests; 0: any number. A gateway that comes up is told again.
+  void cap_requests(std::uint32_t most);
   // Each does nothing while the gateway is down: on_up comes when it is back.
   void add(std::uint32_t tenant, const std::string &name, BorrowedFd listener, gateway_link::Mode mode,
            const gateway_link::Refusal &refusal);
@@ -43,6 +45,7 @@ class Gateway {
   Callbacks callbacks_;
   HelperProgram program_;
   bool up_ = false;
+  std::uint32_t most_requests_ = 0;
 };
 
 }  // namespace paddock::supervisor

@@ -55,6 +55,7 @@ Result<control::Reloaded> Supervisor::reload() {
   runtime_.stop_patience = fresh->runtime.stop_patience;
   config_ = fresh;
   apply_settings();
+  gateway_->cap_requests(config_->apache_requests);
   zygotes_->want(*config_);
   try_plans();
   for (const auto &[name, refusal] : refused_plans_)

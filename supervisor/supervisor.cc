@@ -241,6 +241,7 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
                                                   *gateway_, *zygotes_, opcaches_, accountant_, manager_,
                                                   networks_, mail_.get(), program_dir + "/paddock-sendmail"});
+  gateway_->cap_requests(config_->apache_requests);
   gateway_->start();
   zygotes_->want(*config_);
   return {};

@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
   check_all<paddock::gateway_link::AddTenant, paddock::gateway_link::SetMode,
             paddock::gateway_link::RemoveTenant, paddock::gateway_link::Hello, paddock::gateway_link::Wake,
             paddock::gateway_link::Refused, paddock::gateway_link::Waiting, paddock::gateway_link::Lease,
-            paddock::gateway_link::EndLease>(packet);
+            paddock::gateway_link::EndLease, paddock::gateway_link::CapRequests>(packet);
   check_all<paddock::handoff::Ready, paddock::handoff::Connection, paddock::handoff::Resume,
             paddock::handoff::Full, paddock::handoff::Slow, paddock::handoff::Unread,
             paddock::handoff::Refused>(packet);

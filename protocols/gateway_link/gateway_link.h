@@ -22,9 +22,11 @@ namespace paddock::gateway_link {
 // Why a request is refused, besides what a Refusal says: X-Paddock-Reason, and the figures.
 namespace reason {
 inline constexpr const char *kQueueFull = "queue-full";      // more than the plan's queue wait
+inline constexpr const char *kMachineFull = "machine-full";  // all tenants together hold too many
 inline constexpr const char *kQueueTime = "queue-time";      // it has waited as long as it may
 inline constexpr const char *kSlowClients = "slow-clients";  // more than the plan's do not send
 inline constexpr const char *kReceiveTime = "receive-time";  // it did not come in time
+inline constexpr const char *kHeaderSize = "header-size";    // its header is too long
 inline constexpr const char *kBodySize = "body-size";        // its body is too long
 inline constexpr const char *kSpoolFull = "spool-full";      // no room for its body
 inline constexpr const char *kUnread = "unread";             // its answer was not read, and has been cut off
@@ -112,6 +114,7 @@ struct Lease {
   std::uint32_t slow_clients =
       0;  // connections whose request has not come wholly, or whose answer is not read
   std::uint32_t receive_time_ms = 0;  // how long a request may take to come, see fcgi_gateway/slow_requests.h
+  std::uint64_t header_bytes = 0;     // of one request's params; 0: any
   std::uint64_t body_bytes = 0;       // of one request; 0: any
   std::uint64_t spool_bytes = 0;      // of all of the tenant's slow requests in the gateway
   std::uint32_t send_time_ms = 0;     // in which a client has to take a part of its answer
@@ -128,6 +131,7 @@ struct Lease {
     io(retry_after_s);
     io(slow_clients);
     io(receive_time_ms);
+    io(header_bytes);
     io(body_bytes);
     io(spool_bytes);
     io(send_time_ms);
@@ -145,6 +149,18 @@ struct EndLease {
   template <typename Io>
   void fields(Io &io) {
     io(tenant);
+  }
+};
+
+// All tenants together may hold so many requests, those that run included (fcgi_gateway/machine_cap.h); 0:
+// any number, which holds until the first such message.
+struct CapRequests {
+  static constexpr std::uint8_t kType = 6;
+  std::uint32_t most = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(most);
   }
 };
 

@@ -31,6 +31,7 @@ struct Page {
   // Changes after each Connection that was sent: who finds the socket empty afterwards has seen them all.
   std::atomic<std::uint32_t> handed;
   std::atomic<std::uint32_t> send_time_ms;  // in which a client has to take a part of its answer
+  std::atomic<std::uint64_t> header_limit;  // bytes of one request's params; 0: none
   std::atomic<std::uint64_t> body_limit;    // bytes of one request's body; 0: none
   std::atomic<std::uint64_t> answer_limit;  // bytes of one answer that may wait for its client
   // For the status page: requests that wait in the gateway, the most that did, and that may; and how often it
@@ -119,15 +120,17 @@ struct Unread {
   }
 };
 
-// Worker to gateway, for the figures: a request was refused since its body is longer than Page::body_limit,
-// or an answer cut off since its client did not take it.
+// Worker to gateway, for the figures: a request was refused since its header is longer than
+// Page::header_limit or its body longer than body_limit, or an answer cut off since its client did not take
+// it.
 struct Refused {
   static constexpr std::uint8_t kType = 5;
-  bool unread = false;  // the latter
+  enum class Why : std::uint8_t { kBody = 0, kUnread = 1, kHeader = 2 };
+  Why why = Why::kBody;
 
   template <typename Io>
   void fields(Io &io) {
-    io(unread);
+    io(why);
   }
 };
 

@@ -69,6 +69,43 @@ def test_endless_scripts_do_not_hold_the_server(make_paddock, make_apache, scrip
     assert alice.get("/hello.php").ok().text == "hello\n"
 
 
+@pytest.mark.any_kernel
+@pytest.mark.parametrize("cap", [40, 0], ids=["capped", "control"])
+def test_all_tenants_together_leave_threads_free(make_paddock, make_apache, cap):
+    """Two tenants whose plans allow them more than the 50 threads of Apache, and a third."""
+    paddock = make_paddock(plan={"workers": WORKERS, "queue": 30, "queue_time": "60s"})
+    names = ["alice", "bob", "carol"]
+    for name in names:
+        paddock.add_tenant(name)
+    paddock.apache["requests"] = cap
+    paddock.start()
+    apache = make_apache(paddock, servers=2, threads=25)
+    *greedy, carol = (apache.sites[name] for name in names)
+    for site in apache.sites.values():
+        site.get("/hello.php").ok()
+    assert not paddock.settle()
+    for site in apache.sites.values():
+        site.get("/hello.php").ok()
+    with concurrent.futures.ThreadPoolExecutor(100) as pool, killed_at_last(paddock, "alice"), \
+            killed_at_last(paddock, "bob"):
+        running = [pool.submit(site.post, "/run.php", b"while (true) sleep(1);", seconds=120)
+                   for _ in range(50) for site in greedy]
+        if cap == 0:
+            machine.wait_for(lambda: sum(paddock.tenant_status(name)["queue"] for name in names[:2]) >= 40, 20,
+                             "all threads wait")
+            with pytest.raises(OSError):
+                carol.get("/hello.php", seconds=2)
+            return
+        machine.wait_for(lambda: sum(future.done() for future in running) >= 60, 20, "what is too much is refused")
+        for _ in range(20):
+            assert carol.get("/hello.php", seconds=20).ok().text == "hello\n"
+        reasons = refusals([future.result() for future in running if future.done()])
+        assert set(reasons) <= {"machine-full", "queue-full"} and "machine-full" in reasons
+        shares = [status["busy"] + status["queue"] for status in map(paddock.tenant_status, names[:2])]
+        assert sum(shares) <= cap and max(shares) - min(shares) <= 1, "both have as much"
+    assert carol.get("/hello.php").ok()
+
+
 def test_what_fits_waits_its_turn(make_paddock, make_apache):
     """Requests for longer than a look of the gateway's, no more of them than workers and queue: all are served."""
     paddock, alice, _ = flooded(make_paddock, make_apache, "60s")

@@ -217,6 +217,24 @@ def test_a_body_that_is_too_large(slow, slowly):
         assert connection.receive().body.decode() == hashlib.md5(body[1:]).hexdigest()
 
 
+@pytest.mark.parametrize("slowly", [False, True])
+def test_a_header_that_is_too_long(slow, slowly):
+    target = slow(header="16KiB")
+    script = target.docroot / "hello.php"
+
+    def ask(size):
+        data = fastcgi.whole_request(script, HTTP_COOKIE="c" * size)
+        with target.connect() as connection:
+            connection.send(data[:20 if slowly else 1000])
+            time.sleep(machine.patience(0.1 if slowly else 0))
+            connection.send(data[20 if slowly else 1000:])
+            return connection.receive()
+
+    assert b"Status: 431" in ask(16 << 10).stdout
+    machine.wait_for(lambda: target.refused_for() == {"header-size": 1}, 10, "it is counted, whoever refused it")
+    assert ask(15 << 10).body == b"hello\n"
+
+
 def test_reasons_can_be_kept_back(slow):
     """A reload reaches a sandbox that runs already."""
     target = slow(slow_clients=1)
