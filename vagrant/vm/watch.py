@@ -1,19 +1,20 @@
 """Ends a test VM that hangs, and says where: watch.py SHARE, beside the qemu that SHARE/qemu.pid names.
 
-An interpreted guest may stop for good: no message of its kernel, nothing that goes on. Its process 1 touches SHARE/alive
-every few seconds; where that ends, what qemu and each of its CPUs were doing goes to SHARE/hung.
+An interpreted guest may stop for good: no message of its kernel, nothing that goes on. It writes SHARE/alive every few
+seconds (guest-init); where that ends, what qemu and each of its CPUs were doing goes to SHARE/hung.
 """
 
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import socket
 import sys
 import time
 
 # A guest in which hundreds of processes want to run may be late by a minute.
-PATIENCE = 20  # seconds
+PATIENCE = 240  # seconds
 GENERAL_REGISTERS = ("RAX", "RSI", "R8 ", "R12", "RIP", "CR0")
 LOOKS = 3  # a second apart: what moves between them is not stuck
 
@@ -58,9 +59,10 @@ def look(share, pid, out):
         for cpu in range(2):
             monitor.ask(f"cpu {cpu}")
             registers = [line for line in monitor.ask("info registers") if line.startswith(GENERAL_REGISTERS)]
+            top = re.search(r"RSP=([0-9a-f]+)", "\n".join(registers))
             # The stack, for who called; the APIC, for whether its timer goes.
-            print(f"CPU {cpu}:", *registers, *monitor.ask("x /40gx $rsp"), *monitor.ask(f"info lapic {cpu}"), sep="\n",
-                  file=out)
+            stack = monitor.ask(f"x /40gx 0x{top[1]}") if top else []
+            print(f"CPU {cpu}:", *registers, *stack, *monitor.ask(f"info lapic {cpu}"), sep="\n", file=out)
     out.flush()
 
 
