@@ -116,7 +116,7 @@ def _started():
 
 
 @pytest.fixture(scope="session")
-def accounts():
+def accounts(nothing_left_by_the_run):  # which looks once they are removed, whatever the last test needs
     """Login accounts for tenants; the first is the gateway's."""
     made = accounts_.Accounts()
     yield made
