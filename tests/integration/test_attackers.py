@@ -158,6 +158,7 @@ def still_fine(host):
     assert process.alive(host.paddock.supervisor.pid) and process.alive(host.paddock.gateway())
 
 
+@pytest.mark.any_kernel
 def test_a_scoreboard_full_of_lies(own_host):
     host = own_host()
     host.alice.get("/hello.php").ok()
@@ -178,6 +179,7 @@ def test_a_scoreboard_full_of_lies(own_host):
     assert host.alice.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_forged_messages_to_supervisor_and_gateway(own_host):
     host = own_host()
     host.alice.get("/hello.php").ok()
@@ -204,6 +206,7 @@ def test_forged_messages_to_supervisor_and_gateway(own_host):
     assert host.alice.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_forged_by_the_tenants_own_htaccess(own_host):
     host = own_host()
     bob, alice = host.paddock.tenants["bob"], host.paddock.tenants["alice"]
@@ -235,6 +238,7 @@ def test_a_fork_bomb_ends_at_the_plans_limit(own_host):
     assert host.alice.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_the_zygote_has_nothing_of_anybodys(own_host):
     """What sandboxes are cloned from: no environment, no file of a tenant's, no descriptor of one."""
     host = own_host()
@@ -255,6 +259,7 @@ def test_the_zygote_has_nothing_of_anybodys(own_host):
     assert not [script for script in scripts if str(host.paddock.tenants["alice"].home) in script]
 
 
+@pytest.mark.any_kernel
 def test_a_start_of_its_own_has_addresses_of_its_own(make_paddock, make_apache):
     paddock = make_paddock(plans={"own": {"own_start": True}})
     for name, options in (("alice", {}), ("bob", {}), ("carol", {"plan": "own"}), ("dora", {"plan": "own"})):
@@ -277,6 +282,7 @@ def test_a_start_of_its_own_has_addresses_of_its_own(make_paddock, make_apache):
         paddock.tenants["carol"].account.pw_uid)
 
 
+@pytest.mark.any_kernel
 def test_the_log_cannot_fill_the_disk(make_paddock, make_apache):
     limit = 256 << 10
     paddock = make_paddock(plan={"log_size": "256K", "workers": 2})
@@ -314,6 +320,7 @@ def memory_with(pid, needle):
     return found
 
 
+@pytest.mark.any_kernel
 def test_no_byte_of_one_tenant_is_in_another(own_host):
     """Compiled scripts and their interned strings, variables, environment, request bodies, sessions, shared memory."""
     host = own_host(plan={"workers": 1})

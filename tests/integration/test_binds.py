@@ -54,6 +54,7 @@ def test_a_target_may_lie_behind_a_link_of_the_view(bound):
     assert site.run("exec('/usr/bin/false', $said, $status); return $status;") == 0
 
 
+@pytest.mark.any_kernel
 def test_what_may_be_missing_is_shown_once_it_is_there(bound):
     paddock, site = bound
     assert site.run("return file_exists('/opt/later');") is False
@@ -65,6 +66,7 @@ def test_what_may_be_missing_is_shown_once_it_is_there(bound):
     assert site.run("return file_get_contents('/opt/later/file');") == "here"
 
 
+@pytest.mark.any_kernel
 def test_a_database_is_reached_by_its_socket_and_may_start_later(bound):
     paddock, site = bound
     path = paddock.directory / "db" / "mysqld.sock"
@@ -88,6 +90,7 @@ def test_a_database_is_reached_by_its_socket_and_may_start_later(bound):
         path.unlink()
 
 
+@pytest.mark.any_kernel
 def test_a_bind_of_a_missing_path_is_refused(bound):
     paddock, site = bound
     assert site.run("return 1;") == 1

@@ -135,6 +135,7 @@ def test_a_frozen_tenant_can_be_killed_and_blocked(own_host):
     assert host.alice.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_freeze_outlives_the_supervisor(own_host, end):
     """On file before it is reported done, as a block. What stood still ends with the supervisor."""

@@ -26,6 +26,7 @@ def crash(site, signal=9):
     return answer
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("signal", [9, 11, 6])
 def test_a_crashed_worker_is_replaced(host, signal):
     before = host.alice.run(PID)
@@ -35,12 +36,14 @@ def test_a_crashed_worker_is_replaced(host, signal):
     assert host.paddock.keeper("alice") == keeper
 
 
+@pytest.mark.any_kernel
 def test_exit_of_a_script_is_no_crash(host):
     before = host.alice.run(PID)
     assert host.alice.post("/run.php", b"exit('bye');").ok().text == "bye"
     assert host.alice.run(PID) == before
 
 
+@pytest.mark.any_kernel
 def test_a_fatal_error_is_a_500_and_no_crash(host):
     before = host.alice.run(PID)
     assert host.alice.post("/run.php", b"does_not_exist();").status == 500
@@ -48,12 +51,14 @@ def test_a_fatal_error_is_a_500_and_no_crash(host):
     machine.wait_for(lambda: "does_not_exist" in host.paddock.tenant_log("alice"), 5, "the error is in the log")
 
 
+@pytest.mark.any_kernel
 def test_out_of_php_memory_is_no_crash(host):
     before = host.alice.run(PID)
     assert host.alice.post("/run.php", b"ini_set('memory_limit', '32M'); return str_repeat('x', 64 << 20);").status == 500
     assert host.alice.run(PID) == before
 
 
+@pytest.mark.any_kernel
 def test_a_crash_does_not_disturb_the_other_workers(own_host):
     host = own_host(plan={"workers": 3})
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -63,6 +68,7 @@ def test_a_crash_does_not_disturb_the_other_workers(own_host):
         assert len({future.result() for future in slow}) == 2
 
 
+@pytest.mark.any_kernel
 def test_crash_after_crash_is_no_fork_storm(host):
     """Each request kills its worker: they fail one after the other, and then all is well."""
     start = time.monotonic()
@@ -73,6 +79,7 @@ def test_crash_after_crash_is_no_fork_storm(host):
     assert host.alice.run(PID)
 
 
+@pytest.mark.any_kernel
 def test_workers_that_die_at_once_are_held_back(make_paddock, make_apache):
     """What kills a worker on every request must not make the keeper fork without pause."""
     paddock = make_paddock(plan={"workers": 2})
@@ -111,6 +118,7 @@ def test_a_killed_keeper_takes_its_sandbox_along_and_the_next_request_starts_one
     assert not set(old) & set(host.paddock.sandbox("alice"))
 
 
+@pytest.mark.any_kernel
 def test_a_killed_keeper_ends_the_running_request_with_an_error(host):
     host.alice.get("/hello.php").ok()
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
@@ -130,6 +138,7 @@ def replaced(find, old):
     machine.wait_for(other, 15, f"another process in place of {old}")
 
 
+@pytest.mark.any_kernel
 def test_a_killed_gateway_is_replaced_while_sandboxes_serve(own_host):
     host = own_host()
     worker = host.alice.run(PID)
@@ -143,12 +152,14 @@ def test_a_killed_gateway_is_replaced_while_sandboxes_serve(own_host):
     assert host.bob.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_a_request_that_comes_while_there_is_no_gateway_waits_for_it(own_host):
     host = own_host()
     process.kill(host.paddock.gateway())
     assert host.bob.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_a_killed_zygote_is_replaced_while_sandboxes_serve(own_host):
     host = own_host(plan={"workers": 1})  # on a slow machine a second one may seem to be needed
     worker = host.alice.run(PID)
@@ -161,6 +172,7 @@ def test_a_killed_zygote_is_replaced_while_sandboxes_serve(own_host):
     assert host.alice.run(PID) == worker
 
 
+@pytest.mark.any_kernel
 def test_a_zygote_of_one_sandbox_that_is_killed_at_any_time(own_host):
     """Before it is asked, while it clones, after it: the start is tried again, and who waits for it is served."""
     host = own_host(plan={"own_start": True, "workers": 1})
@@ -184,6 +196,7 @@ def test_a_zygote_of_one_sandbox_that_is_killed_at_any_time(own_host):
     machine.wait_for(lambda: host.paddock.in_cgroup("zygote") == [common], 20, "the zygotes of one sandbox have ended")
 
 
+@pytest.mark.any_kernel
 def test_running_requests_survive_gateway_and_zygote(own_host):
     host = own_host()
     host.alice.get("/hello.php").ok()
@@ -195,6 +208,7 @@ def test_running_requests_survive_gateway_and_zygote(own_host):
         assert answer.result() == "unharmed"
 
 
+@pytest.mark.any_kernel
 @pytest.mark.parametrize("part", ["gateway", "zygote"])
 def test_a_part_that_is_killed_over_and_over_comes_back(own_host, part):
     host = own_host()
@@ -258,6 +272,7 @@ def test_started_again_after_a_kill_of_everything(own_host):
     assert host.alice.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_a_second_supervisor_on_the_same_directories_is_refused(host):
     first = host.paddock.supervisor
     try:
@@ -269,6 +284,7 @@ def test_a_second_supervisor_on_the_same_directories_is_refused(host):
     assert host.alice.get("/hello.php").ok()
 
 
+@pytest.mark.any_kernel
 def test_a_vanished_home_is_no_fork_storm(own_host):
     host = own_host()
     home = host.paddock.tenants["alice"].home
@@ -344,6 +360,7 @@ def listening_socket(pid):
     raise AssertionError(f"process {pid} listens nowhere")
 
 
+@pytest.mark.any_kernel
 def test_a_socket_that_its_tenant_shut_down_is_replaced(own_host):
     host = own_host()
     host.alice.run(PID)

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import time
 
+import pytest
+
 from harness import machine, process
 
 NAMESPACES = "for n in user mnt pid ipc uts cgroup net; do readlink /proc/self/ns/$n; done"
@@ -24,12 +26,14 @@ def test_it_is_the_sandbox_that_php_runs_in(host):
     assert lines[2:10] == ["CapEff:", "0" * 16, "CapBnd:", "0" * 16, "NoNewPrivs:", "1", "Seccomp:", "2"]
 
 
+@pytest.mark.any_kernel
 def test_its_status_is_the_commands(host):
     assert host.paddock.cli("shell", "alice", "--", "sh", "-c", "exit 7", check=False).returncode == 7
     assert host.paddock.cli("shell", "alice", "--", "sh", "-c", "kill -9 $$", check=False).returncode == 137
     assert host.paddock.cli("shell", "nobody-here", check=False).returncode == 5
 
 
+@pytest.mark.any_kernel
 def test_it_is_for_root_alone(host):
     account = host.paddock.tenants["alice"].account
     program = shutil.copy(machine.BIN / "paddock", host.paddock.tenants["alice"].home)  # where the tenant can run it
