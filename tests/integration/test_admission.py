@@ -79,7 +79,7 @@ def test_all_tenants_together_leave_threads_free(make_paddock, make_apache, late
     for name in names:
         paddock.add_tenant(name)
     if not late:
-        paddock.apache["requests"] = cap
+        paddock.apache_section["requests"] = cap
     paddock.start()
     apache = make_apache(paddock, servers=2, threads=25)
     *greedy, carol = (apache.sites[name] for name in names)
@@ -98,7 +98,7 @@ def test_all_tenants_together_leave_threads_free(make_paddock, make_apache, late
                              "all threads wait")
             with pytest.raises(OSError):
                 carol.get("/hello.php", seconds=2)
-            paddock.apache["requests"] = cap
+            paddock.apache_section["requests"] = cap
             paddock.write_config()
             paddock.cli("reload")
         machine.wait_for(lambda: sum(future.done() for future in running) >= 60, 20, "what is too much is refused")

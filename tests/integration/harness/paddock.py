@@ -106,7 +106,7 @@ class Paddock:
             **(runtime or {}),
         }
         self.network = {}  # [network]
-        self.apache = {}  # [apache], beside the user
+        self.apache_section = {}  # [apache], beside the user
         self.namespace = None  # the file of the network namespace that it runs in; None: this one
         self.dashboard = {}  # [dashboard]; with_dashboard() fills it
         self.mail = {}  # [mail]; with_mail() fills it
@@ -132,7 +132,7 @@ class Paddock:
     def write_config(self):
         tenants = {tenant.name: {"user": tenant.account.pw_name, "home": str(tenant.home), **tenant.options}
                    for tenant in self.tenants.values()}
-        self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data", **self.apache},
+        self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data", **self.apache_section},
                                       "dashboard": self.dashboard, "mail": self.mail, "network": self.network,
                                       "plan": self.plans, "tenant": tenants}))
 
