@@ -259,13 +259,18 @@ def test_a_host_short_of_memory_stops_idle_sandboxes(own_host):
     for site in (host.alice, host.bob):
         site.get("/hello.php", seconds=60).ok()
     keeper = host.paddock.keeper("bob")
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        running = pool.submit(host.bob.run, f"sleep({int(machine.patience(5))}); return 'finished';", seconds=300)
+    end = host.paddock.tenants["bob"].docroot / "end"
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as stack:
+        # Until it is told: how long the memory takes to get short, nobody knows.
+        stack.callback(end.touch)
+        running = pool.submit(host.bob.run, "while (!file_exists(__DIR__ . '/end')) { usleep(100000); clearstatcache(); }"
+                              "return 'finished';", seconds=300)
         machine.wait_for(lambda: host.paddock.tenant_status("bob")["busy"] == 1, 10, "bob's request runs")
         with stalling(host.paddock), little_left():
             machine.wait_for(lambda: not host.paddock.sandbox("alice"), 10, "alice's idle sandbox is stopped")
             machine.wait_for(lambda: "idle sandboxes are stopped" in host.paddock.log(), 5, "the log says why")
             assert not running.done()
+        end.touch()
         assert running.result() == "finished"
     assert host.paddock.keeper("bob") == keeper
     host.alice.get("/hello.php", seconds=60).ok()
