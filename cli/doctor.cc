@@ -104,7 +104,9 @@ ExitStatus doctor(const Session &session) {
   check_namespaces("", loaded.config ? loaded.config->tenants.size() : 0, findings);
   if (loaded.config) check_networks(*loaded.config, findings);
   check_host_cgroup(runtime.allow_missing_controllers, findings);
-  check_php("", runtime.php_ini_dir, findings);
+  for (const auto &php :
+       loaded.config ? loaded.config->phps_in_use() : std::set{policies::Config().default_php()})
+    check_php("", php, findings);
   check_apache("", findings);
   if (loaded.config) check_apache_sites("", *loaded.config, findings);
   check_loaded(session, loaded, findings);

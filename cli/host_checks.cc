@@ -144,28 +144,31 @@ void check_networks(const policies::Config &config, Findings &findings) {
   good(findings, subject, "the kernel has veth and nftables; " + config.nat.range.to_string() + " is free");
 }
 
-void check_php(const std::string &root, const std::string &php_ini_dir, Findings &findings) {
-  std::optional<std::string> library;
-  for (const char *directory :
-       {"/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib"})
-    if (!library) library = find_file(root + directory, "libphp", ".so");
-  if (library) {
-    good(findings, "libphp", library->substr(root.size()));
-  } else {
-    bad(findings, "libphp", "not found", "apt-get install libphp8.2-embed");
+void check_php(const std::string &root, const policies::Php &php, Findings &findings) {
+  const std::string subject = "PHP " + php.name;
+  // One with a program of its own may have its library anywhere.
+  if (php.program.empty()) {
+    std::optional<std::string> library;
+    for (const char *directory :
+         {"/usr/lib", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/local/lib"})
+      if (!library) library = find_file(root + directory, "libphp" + php.name, ".so");
+    if (library)
+      good(findings, subject, library->substr(root.size()));
+    else
+      bad(findings, subject, "libphp" + php.name + ".so is not there",
+          "apt-get install libphp" + php.name + "-embed paddock-php" + php.name);
   }
-  const std::string ini = root + php_ini_dir;
-  if (!exists(ini + "/php.ini")) {
-    doubtful(findings, "php.ini",
-             "there is no " + php_ini_dir + "/php.ini: PHP runs with its built-in defaults",
-             "set php_ini_dir in [runtime] to the directory that holds it");
-  } else if (!find_file(ini + "/conf.d", "", "opcache.ini")) {
-    doubtful(findings, "php.ini",
-             "opcache is not enabled in " + php_ini_dir + "/conf.d: every request compiles anew",
-             "apt-get install php8.2-opcache; phpenmod opcache");
-  } else {
-    good(findings, "php.ini", php_ini_dir + ", with opcache");
-  }
+  if (!exists(root + php.ini_dir + "/php.ini"))
+    doubtful(findings, subject,
+             "there is no " + php.ini_dir + "/php.ini: PHP runs with its built-in defaults",
+             "set ini_dir in [php.\"" + php.name +
+                 "\"], or php_ini_dir in [runtime] for the default PHP, to the directory that holds it");
+  else if (!find_file(root + php.ini_dir + "/conf.d", "", "opcache.ini"))
+    doubtful(findings, subject,
+             "opcache is not enabled in " + php.ini_dir + "/conf.d: every request compiles anew",
+             "apt-get install php" + php.name + "-opcache; phpenmod opcache");
+  else
+    good(findings, subject, php.ini_dir + ", with opcache");
 }
 
 void check_apache(const std::string &root, Findings &findings) {

@@ -14,7 +14,7 @@ using Findings = std::vector<control::Finding>;
 // `root`: a directory that stands for "/", so that tests can bring their own /proc/sys, /etc and /usr.
 void check_kernel(const std::string &release, Findings &findings);
 void check_namespaces(const std::string &root, std::size_t tenants, Findings &findings);
-void check_php(const std::string &root, const std::string &php_ini_dir, Findings &findings);
+void check_php(const std::string &root, const policies::Php &php, Findings &findings);
 void check_apache(const std::string &root, Findings &findings);
 
 // Where a plan has network = "nat": whether the kernel can, and the host forwards.

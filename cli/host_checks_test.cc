@@ -101,18 +101,18 @@ TEST_CASE("cgroups") {
 TEST_CASE("PHP and Apache") {
   const Directory root;
   Findings findings;
-  check_php(root.path, "/etc/php", findings);
-  CHECK(has(findings, FindingSeverity::kError, "not found"));
+  check_php(root.path, {"8.2", "", "/etc/php"}, findings);
+  CHECK(has(findings, FindingSeverity::kError, "libphp8.2.so is not there"));
   CHECK(has(findings, FindingSeverity::kWarning, "there is no /etc/php/php.ini"));
   root.write("usr/lib/libphp8.2.so");
   root.write("etc/php/php.ini");
   findings.clear();
-  check_php(root.path, "/etc/php", findings);
+  check_php(root.path, {"8.2", "", "/etc/php"}, findings);
   CHECK(has(findings, FindingSeverity::kOk, "/usr/lib/libphp8.2.so"));
   CHECK(has(findings, FindingSeverity::kWarning, "opcache is not enabled"));
   root.write("etc/php/conf.d/10-opcache.ini");
   findings.clear();
-  check_php(root.path, "/etc/php", findings);
+  check_php(root.path, {"8.2", "", "/etc/php"}, findings);
   CHECK(all_fine(findings));
 
   findings.clear();

@@ -109,6 +109,15 @@ std::string toml_string(std::string_view text) {
   return out + "\"";
 }
 
+// Debian has the pools of each PHP in a directory of its own, /etc/php/8.2/fpm; empty: it is none of them.
+std::string php_of(std::string_view file) {
+  constexpr std::string_view kParent = "/etc/php/";
+  if (!file.starts_with(kParent)) return {};
+  file.remove_prefix(kParent.size());
+  const std::string_view version = file.substr(0, file.find('/'));
+  return file.substr(version.size()).starts_with("/fpm/") ? std::string(version) : std::string();
+}
+
 std::string toml_key(std::string_view key) {
   return policies::is_bare_key(key) ? std::string(key) : toml_string(key);
 }
@@ -190,6 +199,8 @@ class PoolImport {
     out << "# PHP-FPM's pool [" << printable_name() << "], " << log::quoted(pool_.where.to_string()) << '\n'
         << "[" << title << "]\n"
         << "user = " << toml_string(user_) << "\nplan = " << toml_string(plan) << '\n';
+    if (const std::string php = php_of(pool_.where.file); php != policies::Runtime().php && !php.empty())
+      out << "php = " << toml_string(php) << '\n';
     write_table(out, title + ".php_value", values_);
     write_table(out, title + ".php_admin_value", admin_values_);
     write_table(out, title + ".env", environment_);
@@ -273,7 +284,9 @@ class PoolImport {
       return note(directive, kLost, "neither on nor off; PHP-FPM does not start with it");
     if (directive.key == "extension" || directive.key == "zend_extension")
       return note(directive, kLost,
-                  "extensions are loaded once, by php_ini_dir of [runtime], for all tenants");
+                  "extensions are loaded once for all tenants of a PHP, by its ini_dir; another set of them "
+                  "is another "
+                  "[php.NAME]");
     if (directive.value.starts_with('/'))
       note(
           directive, kDiffers,

@@ -75,6 +75,7 @@ std::string describe(const TenantStatus &tenant, std::int64_t now) {
       {"tenant:", printable(tenant.name)},
       {"user:", printable(tenant.user) + " (" + std::to_string(tenant.uid) + ")"},
       {"plan:", printable(tenant.plan)},
+      {"php:", printable(tenant.php)},
       {"state:", std::string(name_of(tenant.state))}};
   if (const std::string why = note(tenant); !why.empty()) rows.push_back({"because:", why});
   if (!tenant.throttled_to.empty())

@@ -54,6 +54,7 @@ int main(int argc, char **argv) {
   zygote_command->add_option("--link-fd", zygote.link_fd, "The socket to the supervisor, inherited")
       ->required();
   zygote_command->add_option("--ini-dir", zygote.ini_dir, "Directory of php.ini and conf.d");
+  zygote_command->add_option("--name", zygote.name, "What the config calls this PHP, for titles");
   zygote_command->add_option("--opcache-size", zygote.opcache_mib,
                              "opcache.memory_consumption, MiB (default: php.ini's)");
 

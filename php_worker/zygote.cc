@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -58,6 +59,19 @@ zygote_link::IniFromWeb checked(zygote_link::IniFromWeb value) {
   return value > zygote_link::IniFromWeb::kAdmin ? zygote_link::IniFromWeb::kNone : value;
 }
 
+// PHP takes opcache.file_cache for unset, without a word, where the directory is not there. What is in the
+// way is the tenant's own.
+void make_opcache_directory(const Spawn &spawn, std::vector<std::string> &refused) {
+  for (const auto &entry : spawn.ini) {
+    if (entry.name != zygote_link::kOpcacheFiles) continue;
+    for (std::size_t end = spawn.home.size(); end != std::string::npos;) {
+      end = entry.value.find('/', end + 1);
+      ::mkdir(entry.value.substr(0, end).c_str(), 0700);
+    }
+    if (::access(entry.value.c_str(), R_OK | W_OK | X_OK) != 0) refused.push_back(entry.name);
+  }
+}
+
 // In the sandbox, as the tenant.
 int keeper_entry(void *argument) {
   const auto &start = *static_cast<const KeeperStart *>(argument);
@@ -101,7 +115,10 @@ int keeper_entry(void *argument) {
     return 1;
   }
   set_serving(spawn.serving);
+  std::vector<std::string> refused;
+  make_opcache_directory(spawn, refused);
   options.refused_ini = apply_plan(spawn.ini, checked(spawn.ini_from_web));
+  options.refused_ini.insert(options.refused_ini.end(), refused.begin(), refused.end());
   return run_keeper(std::move(options));
 }
 
@@ -220,9 +237,8 @@ class Zygote {
 }  // namespace
 
 Result<int> run_zygote(const ZygoteOptions &options) {
-  set_title(options.opcache_mib == 0
-                ? "paddock: zygote"
-                : "paddock: zygote, opcache " + std::to_string(options.opcache_mib) + "M");
+  set_title("paddock: zygote" + (options.name.empty() ? "" : ", PHP " + options.name) +
+            (options.opcache_mib == 0 ? "" : ", opcache " + std::to_string(options.opcache_mib) + "M"));
   MessageSocket link{UniqueFd(options.link_fd)};
   if (::fcntl(options.link_fd, F_SETFD, FD_CLOEXEC) != 0)
     return errno_error("--link-fd is no open descriptor");

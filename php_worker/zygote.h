@@ -10,6 +10,7 @@ namespace paddock::php_worker {
 struct ZygoteOptions {
   int link_fd = -1;  // a MessageSocket to the supervisor (protocols/zygote_link)
   std::string ini_dir;
+  std::string name;          // for the title, where there are several PHPs; may be empty
   unsigned opcache_mib = 0;  // opcache.memory_consumption; 0: what php.ini says
 };
 

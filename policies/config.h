@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -161,6 +162,7 @@ struct Plan {
   std::chrono::milliseconds deadline{300'000};  // of a running request; 0: none
   std::uint64_t tmp_bytes = 256ULL << 20;
   std::uint64_t log_bytes = 64ULL << 20;  // of the tenant's log, between two rotations; 0: any
+  std::string php;                        // Php::name; empty: Runtime::php
   std::string seccomp = "default";        // the name of a profile
   std::shared_ptr<const std::string>
       seccomp_filter;             // the profile compiled: an array of sock_filter; never null
@@ -169,7 +171,8 @@ struct Plan {
   Egress egress;
   std::uint32_t opcache_mib = 0;  // opcache.memory_consumption; 0: what php.ini says
   std::chrono::milliseconds opcache_keep = std::chrono::hours(1);  // it outlives an idle sandbox so long
-  bool own_start = false;  // a start of PHP for each sandbox, in place of a clone of the common one
+  bool opcache_files = false;  // and is kept in files of the tenant's, over everything
+  bool own_start = false;      // a start of PHP for each sandbox, in place of a clone of the common one
   IniFromWeb ini_from_web = IniFromWeb::kValue;
   Serving serving;
   MailLimits mail;
@@ -195,6 +198,15 @@ struct Program {
   return program.command.empty() ? "fastcgi" : "command";
 }
 
+// A PHP that sandboxes are cloned from. Several stand side by side: versions, or sets of extensions.
+struct Php {
+  std::string name;     // "8.2", or as the config calls it
+  std::string program;  // empty: paddock-phpNAME, where Paddock's other programs are
+  std::string ini_dir;  // php.ini and conf.d as the zygote reads them
+
+  auto operator<=>(const Php &) const = default;
+};
+
 struct Tenant {
   std::string name;
   Location where;
@@ -203,6 +215,7 @@ struct Tenant {
   gid_t gid = 0;
   std::string home;
   std::string plan;
+  std::string php;  // Php::name; empty: the plan's
   Program program;
   std::vector<IniEntry> ini;             // after the plan's
   std::vector<std::string> environment;  // after the plan's
@@ -245,7 +258,8 @@ struct Runtime {
   std::chrono::hours keep_events = std::chrono::days(365);
   std::string cgroup;  // below the cgroup2 mount; empty: the supervisor's own
   bool allow_missing_controllers = false;
-  std::string php_ini_dir = "/etc/php/8.2/embed";  // php.ini and conf.d as the zygote reads them
+  std::string php = "8.2";    // Php::name of tenants whose plan names none
+  std::string php_ini_dir;    // of that one; empty: /etc/php/NAME/embed, as for all others
   std::string seccomp_dir;    // profiles of the admin's own, before the shipped ones; empty: none
   bool reason_header = true;  // X-Paddock-Reason on what is refused
   std::string refusal_page;   // the admin's page, read from the file that the config names; empty: built in
@@ -306,8 +320,17 @@ struct Config {
   // Never null. Shared, so that a config in which one tenant differs costs little.
   std::map<std::string, std::shared_ptr<const Tenant>> tenants;
   std::map<std::string, RuleEntry> rules;
+  std::map<std::string, Php, std::less<>> phps;  // [php.NAME]; others have php()'s defaults
 
   [[nodiscard]] const Plan &plan_of(const Tenant &tenant) const { return plans.at(tenant.plan); }
+  [[nodiscard]] Php php(const std::string &name) const;
+  [[nodiscard]] Php default_php() const { return php(runtime.php); }
+  [[nodiscard]] Php php_of(const Tenant &tenant) const {
+    const std::string &of_plan = plan_of(tenant).php;
+    return php(!tenant.php.empty() ? tenant.php : !of_plan.empty() ? of_plan : runtime.php);
+  }
+  // The default one, and those of tenants.
+  [[nodiscard]] std::set<Php> phps_in_use() const;
 };
 
 }  // namespace paddock::policies

@@ -12,6 +12,7 @@
 #include "policies/mail_section.h"
 #include "policies/network_section.h"
 #include "policies/notify_section.h"
+#include "policies/php_section.h"
 #include "policies/plan_section.h"
 #include "policies/rule_section.h"
 #include "policies/runtime_section.h"
@@ -47,6 +48,9 @@ class Loader {
     read_main(main);
     profiles_.emplace(machine_, config_.runtime.seccomp_dir);
     collect(main);
+    for (auto &[name, declaration] : phps_) add_php(name, declaration);
+    if (!is_php(config_, config_.runtime.php))
+      read_part(main, "runtime", [&](Section &part) { check_php(part, config_, config_.runtime.php); });
     for (auto &[name, declaration] : plans_) resolve_plan(name);
     if (!config_.plans.contains("default")) {
       config_.plans["default"].name = "default";
@@ -100,6 +104,7 @@ class Loader {
     root.table("plan");
     root.table("tenant");
     root.table("rule");
+    root.table("php");
     root.finish();
     if (!includes) return;
     for (const auto &[pattern, where] : *includes) include(main, root, pattern, where);
@@ -147,6 +152,7 @@ class Loader {
       top.table("plan");
       top.table("tenant");
       top.table("rule");
+      top.table("php");
       // Its package brings it as a file of its own.
       if (root.find("dashboard") == nullptr && top.find("dashboard") != nullptr)
         read_part(file, top, "dashboard", [&](Section &part) { read_dashboard(part, machine_, config_); });
@@ -154,7 +160,8 @@ class Loader {
         top.fail("dashboard", "the main file has one already", "one [dashboard]");
       for (const char *key : {"include", "runtime", "apache", "mail", "notify", "network"})
         if (top.find(key) != nullptr)
-          top.fail(key, "only the main file may have this", "[plan.NAME], [tenant.NAME] or [rule.NAME]");
+          top.fail(key, "only the main file may have this",
+                   "[plan.NAME], [tenant.NAME], [rule.NAME] or [php.NAME]");
       reject_unknown(top, file);
       collect(file);
     }
@@ -163,12 +170,14 @@ class Loader {
   // As Section::finish(), where include, runtime and apache have been complained about already.
   static void reject_unknown(Section &top, const File &file) {
     for (const auto &entry : file.root) {
-      static const std::vector<std::string> kKnown = {"plan", "tenant", "rule"};
-      static const std::set<std::string_view> kReported = {
-          "plan", "tenant", "rule", "include", "runtime", "apache", "dashboard", "mail", "notify", "network"};
+      static const std::vector<std::string> kKnown = {"plan", "tenant", "rule", "php"};
+      static const std::set<std::string_view> kReported = {"plan",    "tenant",  "rule",   "php",
+                                                           "include", "runtime", "apache", "dashboard",
+                                                           "mail",    "notify",  "network"};
       if (kReported.contains(entry.key)) continue;
       const std::string nearest = nearest_of(entry.key, kKnown);
-      top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule" : "", {}, nearest);
+      top.fail(entry.key, "unknown key", nearest.empty() ? "one of plan, tenant, rule, php" : "", {},
+               nearest);
     }
   }
 
@@ -176,6 +185,7 @@ class Loader {
     collect(file, "plan", plans_);
     collect(file, "tenant", tenants_);
     collect(file, "rule", rules_);
+    collect(file, "php", phps_);
   }
 
   void collect(const File &file, const std::string &kind, std::map<std::string, Declaration> &into) {
@@ -252,6 +262,7 @@ class Loader {
       Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
                              "plan." + (is_bare_key(*last) ? *last : log::quoted(*last)));
       read_plan(part, config_.runtime.hidden(), machine_, *profiles_, diagnostics_, plan);
+      if (!syntax_error_) check_php(part, config_, plan.php);
       config_.plans[*last] = std::move(plan);
     }
   }
@@ -265,6 +276,14 @@ class Loader {
     // The plans of a file that cannot be read are not known.
     if (!syntax_error_) check_plan(part, config_, *tenant);
     config_.tenants.emplace(name, std::move(tenant));
+  }
+
+  void add_php(const std::string &name, const Declaration &declaration) {
+    Section part = section(*declaration.file, declaration.table(), declaration.entry->where,
+                           "php." + (is_bare_key(name) ? name : log::quoted(name)));
+    Php &php = config_.phps[name];
+    php.name = name;
+    read_php(part, machine_, php);
   }
 
   void add_rule(const std::string &name, const Declaration &declaration) {
@@ -349,6 +368,7 @@ class Loader {
   std::map<std::string, Declaration> plans_;
   std::map<std::string, Declaration> tenants_;
   std::map<std::string, Declaration> rules_;
+  std::map<std::string, Declaration> phps_;
   std::optional<SeccompProfiles> profiles_;
   Config config_;
   bool syntax_error_ = false;

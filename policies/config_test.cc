@@ -160,6 +160,7 @@ env = { LANG = "de" }
   CHECK(config.runtime.cgroup == "paddock.slice/php");
   CHECK(config.runtime.allow_missing_controllers);
   CHECK(config.runtime.php_ini_dir == "/i");
+  CHECK(config.default_php() == Php{"8.2", "", "/i"});
   CHECK(config.runtime.refusal_page == "<h1>Closed</h1>");
   CHECK(config.runtime.stop_patience == milliseconds(60'000));
   CHECK(config.apache_uid == 1001);
@@ -321,7 +322,8 @@ TEST_CASE("included files are read in the order of their names, and name themsel
     CHECK_FALSE(loaded.config.has_value());
     REQUIRE(loaded.diagnostics.size() == 5);
     CHECK(loaded.diagnostics[0].explanation().find("only the main file may have this") != std::string::npos);
-    CHECK(loaded.diagnostics[1].explanation() == "runtimes: unknown key; expected one of plan, tenant, rule");
+    CHECK(loaded.diagnostics[1].explanation() ==
+          "runtimes: unknown key; expected one of plan, tenant, rule, php");
     CHECK(loaded.diagnostics[4].nearest == "tenant");
   }
   SECTION("a syntax error in one file does not accuse the others") {
@@ -412,7 +414,7 @@ TEST_CASE("the example's commented-out keys are right, and show the defaults") {
   CHECK(runtime.gateway_user == defaults.gateway_user);
   CHECK(runtime.cgroup == defaults.cgroup);
   CHECK(runtime.allow_missing_controllers == defaults.allow_missing_controllers);
-  CHECK(runtime.php_ini_dir == defaults.php_ini_dir);
+  CHECK(loaded.config->default_php() == Config().default_php());
   CHECK(runtime.stop_patience == defaults.stop_patience);
   CHECK(loaded.config->tenants.contains("alice"));
   CHECK(loaded.config->plans.at("shop").binds.size() == 1);
@@ -462,8 +464,9 @@ TEST_CASE("the manual describes every key") {
       "device = \"/srv\"\nzzzzzzzzz = 1\n[[plan.a.grant]]\nname = \"seccomp\"\nreason = \"r\"\nzzzzzzzzz = "
       "1\n[[plan.a.bind]]\nsource = \"/srv\"\nzzzzzzzzz = "
       "1\n[tenant.alice]\nzzzzzzzzz = 1\n[rule.a]\nmetric = \"pids\"\nabove = 1\naction = "
-      "\"kill\"\nzzzzzzzzz = 1\n[notify]\nzzzzzzzzz = 1\n[dashboard]\nzzzzzzzzz = 1\n");
-  REQUIRE(loaded.diagnostics.size() == 12);
+      "\"kill\"\nzzzzzzzzz = 1\n[notify]\nzzzzzzzzz = 1\n[dashboard]\nzzzzzzzzz = 1\n[php.a]\nzzzzzzzzz = "
+      "1\n");
+  REQUIRE(loaded.diagnostics.size() == 13);
   for (const auto &found : loaded.diagnostics) {
     REQUIRE(found.expected.starts_with("one of "));
     std::istringstream keys(found.expected.substr(7));
@@ -491,4 +494,22 @@ TEST_CASE("the binds that a start has to carry are bounded") {
   CHECK_FALSE(beyond.config);
   REQUIRE(beyond.diagnostics.size() == 1);
   CHECK(beyond.diagnostics.front().to_string().find("more than 64 binds") != std::string::npos);
+}
+
+TEST_CASE("whose PHP is which") {
+  const Loaded loaded = parse(
+      "[runtime]\nphp = \"8.3\"\nphp_ini_dir = \"/i\"\n"
+      "[php.\"8.4\"]\nprogram = \"/bin/sh\"\n[php.shop]\nini_dir = \"/srv\"\n"
+      "[plan.new]\nphp = \"8.4\"\n[plan.newer]\ninherits = \"new\"\n"
+      "[tenant.a]\nuser = \"alice\"\n[tenant.b]\nuser = \"alice\"\nplan = \"newer\"\n"
+      "[tenant.c]\nuser = \"alice\"\nplan = \"new\"\nphp = \"8.2\"\n[tenant.d]\nuser = \"alice\"\nphp = "
+      "\"shop\"\n");
+  INFO(report(loaded));
+  REQUIRE(loaded.config.has_value());
+  const auto of = [&](const char *name) { return loaded.config->php_of(*loaded.config->tenants.at(name)); };
+  CHECK(of("a") == Php{"8.3", "", "/i"});
+  CHECK(of("b") == Php{"8.4", "/bin/sh", "/etc/php/8.4/embed"});
+  CHECK(of("c") == Php{"8.2", "", "/etc/php/8.2/embed"});
+  CHECK(of("d") == Php{"shop", "", "/srv"});
+  CHECK(loaded.config->phps_in_use().size() == 4);
 }

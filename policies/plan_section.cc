@@ -45,6 +45,7 @@ void narrow(const std::optional<std::uint64_t> &from, std::optional<T> &to) {
 void read_opcache(Section &section, Plan &plan) {
   if (const auto keep = section.duration("opcache_keep", milliseconds(0), hours(24 * 30)))
     plan.opcache_keep = *keep;
+  if (const auto files = section.boolean("opcache_files")) plan.opcache_files = *files;
   // A size of its own needs a zygote of its own, so it is one that others are likely to share.
   const auto size = section.bytes("opcache", kLeastOpcache, kMostOpcache);
   if (!size) return;
@@ -229,6 +230,7 @@ void read_plan(Section &section, const std::vector<std::string> &hidden, const M
   read_mail_limits(section, plan.mail);
   read_limits(section, machine, plan.limits);
   read_opcache(section, plan);
+  if (const auto php = section.text("php")) plan.php = *php;
   if (const auto upload = section.bytes("upload_max", 0, kMostBytes)) {
     set_upload_max(*upload, plan.ini);
     if (*upload > plan.tmp_bytes)

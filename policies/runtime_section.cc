@@ -99,6 +99,7 @@ void read_runtime(Section &section, const Machine &machine, Runtime &runtime) {
   read_cgroup(section, runtime);
   if (const auto allow = section.boolean("allow_missing_controllers"))
     runtime.allow_missing_controllers = *allow;
+  if (const auto php = section.text("php")) runtime.php = *php;
   read_directory(section, "php_ini_dir", runtime.php_ini_dir);
   read_directory(section, "seccomp_dir", runtime.seccomp_dir);
   read_page(section, machine, runtime);

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "policies/grants.h"
+#include "policies/php_section.h"
 #include "policies/socket_path.h"
 
 namespace paddock::policies {
@@ -81,6 +82,7 @@ void read_tenant(Section &section, const Config &config, const Machine &machine,
   tenant.user = user.value_or(tenant.name);
   tenant.home = home.value_or("");
   tenant.plan = section.text("plan").value_or("default");
+  tenant.php = section.text("php").value_or("");
   read_ini(section, tenant.ini);
   read_program(section, machine, tenant);
   read_environment(section, tenant.environment);
@@ -111,6 +113,7 @@ void read_tenant(Section &section, const Config &config, const Machine &machine,
 }
 
 void check_plan(Section &section, const Config &config, const Tenant &tenant) {
+  check_php(section, config, tenant.php);
   if (config.plans.contains(tenant.plan)) return;
   std::vector<std::string> names;
   for (const auto &[known, plan] : config.plans) names.push_back(known);

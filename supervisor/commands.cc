@@ -166,10 +166,13 @@ std::string doctor(const Supervisor &supervisor) {
   if (doctor.host.gateway_pid == 0)
     doctor.findings.push_back({control::FindingSeverity::kError, "gateway", "it is not running now",
                                "the supervisor's log says why it ended; it is started again by itself"});
-  if (doctor.host.zygote_pid == 0 || doctor.host.php_version.empty())
-    doctor.findings.push_back({control::FindingSeverity::kError, "zygote",
-                               "it is not ready: no sandbox can start",
-                               "the supervisor's log says why; it is started again by itself"});
+  for (const auto &zygote : doctor.host.zygotes)
+    if (zygote.version.empty())
+      doctor.findings.push_back({control::FindingSeverity::kError, "PHP " + zygote.php,
+                                 "its zygote is not ready: no sandbox with it can start",
+                                 "the supervisor's log says why; it is started again by itself, as soon as "
+                                 "paddock-php" +
+                                     zygote.php + " is installed"});
   for (const auto &[name, refusal] : supervisor.refused_plans())
     doctor.findings.push_back({control::FindingSeverity::kError, "plan " + name, refusal.message(),
                                "tenants that ran keep their old settings, others cannot start; correct the "

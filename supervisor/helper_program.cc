@@ -2,6 +2,8 @@
 
 #include <signal.h>
 
+#include <cerrno>
+
 #include "base/log.h"
 
 namespace paddock::supervisor {
@@ -17,7 +19,12 @@ HelperProgram::HelperProgram(boost::asio::io_context &io, std::string name, Spaw
 void HelperProgram::start() {
   if (stopping_) return;
   back_off_.started();
-  if (const auto started = try_start(); !started) went_down(started.error().message());
+  missing_.reset();
+  const auto started = try_start();
+  if (started) return;
+  if (const int code = started.error().code; code == ENOENT || code == EACCES || code == ENOEXEC)
+    missing_ = started.error();
+  went_down(started.error().message());
 }
 
 Result<void> HelperProgram::try_start() {

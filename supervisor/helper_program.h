@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/process.h"
@@ -37,6 +38,8 @@ class HelperProgram {
   // The link to it; null while it is down.
   [[nodiscard]] Link *link() const { return link_.get(); }
   [[nodiscard]] bool running() const { return watch_ != nullptr; }
+  // Why it is down, where that does not pass by itself: there is no such program. Null: it may be up soon.
+  [[nodiscard]] const Error *missing() const { return missing_ ? &*missing_ : nullptr; }
   [[nodiscard]] pid_t pid() const { return watch_ ? watch_->child().pid() : 0; }
   [[nodiscard]] const std::string &name() const { return name_; }
 
@@ -54,6 +57,7 @@ class HelperProgram {
   std::shared_ptr<Link> link_;
   std::shared_ptr<ChildWatch> watch_;
   bool stopping_ = false;
+  std::optional<Error> missing_;
 };
 
 }  // namespace paddock::supervisor

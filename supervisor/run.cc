@@ -57,6 +57,9 @@ zygote_link::Spawn Run::spawn_message(const policies::Tenant &tenant, const poli
   spawn.emergency_ms = milliseconds_of(plan.emergency_restart_interval);
   for (const auto *entries : {&plan.ini, &tenant.ini})
     for (const auto &entry : *entries) spawn.ini.push_back({entry.name, entry.value, entry.admin});
+  if (plan.opcache_files)
+    spawn.ini.push_back(
+        {std::string(zygote_link::kOpcacheFiles), tenant.home + "/.cache/paddock/opcache", true});
   spawn.program.kind = static_cast<zygote_link::Kind>(tenant.program.kind);
   spawn.program.command = tenant.program.command;
   spawn.program.listen = tenant.program.listen;

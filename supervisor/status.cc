@@ -59,6 +59,7 @@ control::TenantStatus status_of(const Tenant &tenant) {
   status.user = tenant.settings().user;
   status.uid = tenant.settings().uid;
   status.plan = tenant.plan().name;
+  status.php = tenant.php().name;
   status.state = state_of(tenant);
   status.problem = tenant.settings().problem;
   if (status.problem.empty() && status.state == control::TenantState::kBackingOff)
@@ -119,10 +120,15 @@ control::HostStatus host_status(const Supervisor &supervisor) {
   status.started_at = unix_seconds(supervisor.started_at());
   status.pid = ::getpid();
   status.gateway_pid = supervisor.gateway().program().pid();
-  status.zygote_pid = supervisor.zygote().program().pid();
   if (supervisor.mail() != nullptr) status.mail_pid = supervisor.mail()->program().pid();
   if (supervisor.dashboard() != nullptr) status.dashboard_pid = supervisor.dashboard()->pid();
-  status.php_version = supervisor.zygote().php_version();
+  for (const auto &[kind, zygote] : supervisor.zygotes().all()) {
+    const std::string version = zygote->instance() == 0 ? "" : zygote->php_version();
+    status.zygotes.push_back({kind.php.name, version, kind.opcache_mib, zygote->program().pid()});
+    if (kind.php.name != supervisor.config().runtime.php || kind.opcache_mib != 0) continue;
+    status.zygote_pid = zygote->program().pid();
+    status.php_version = zygote->php_version();
+  }
   status.cgroup = supervisor.hierarchy().base_path();
   status.hierarchy = supervisor.hierarchy().host().hybrid ? "hybrid" : "unified";
   status.missing_controllers = supervisor.hierarchy().missing_controllers();

@@ -230,11 +230,9 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
                              }});
 
   SpawnOptions zygote;
-  zygote.arguments = {program_dir + "/paddock-php", "zygote", "--link-fd", link_fd, "--ini-dir",
-                      runtime_.php_ini_dir};
   zygote.environment = environment;
   zygote.cgroup = hierarchy_.zygote().directory();
-  zygotes_ = std::make_unique<Zygotes>(io_, std::move(zygote),
+  zygotes_ = std::make_unique<Zygotes>(io_, std::move(zygote), program_dir,
                                        [this](std::uint64_t instance) { opcaches_.drop_of(instance); });
 
   PADDOCK_CHECK(start_mail(program_dir));

@@ -58,8 +58,7 @@ class Supervisor {
   [[nodiscard]] const policies::Config &config() const { return *config_; }
   [[nodiscard]] const cgroups::Hierarchy &hierarchy() const { return hierarchy_; }
   [[nodiscard]] const Gateway &gateway() const { return *gateway_; }
-  // The one of php.ini's opcache.
-  [[nodiscard]] const Zygote &zygote() const { return *zygotes_->of(0); }
+  [[nodiscard]] const Zygotes &zygotes() const { return *zygotes_; }
   // Null: the config names none.
   [[nodiscard]] const HelperProgram *dashboard() const { return dashboard_.get(); }
   // Null: the config names no MTA.

@@ -192,6 +192,7 @@ Result<void> Tenant::show_mail(zygote_link::Spawn &spawn) {
 }
 
 Result<void> Tenant::try_start() {
+  back_off_.started();
   PADDOCK_TRY(auto logs, open_tenant_logs(services_.runtime, *settings_, plan_->serving.access_log));
   auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
@@ -201,7 +202,9 @@ Result<void> Tenant::try_start() {
     spawn.resolver = format_ipv4(link->gateway);
     spawn.environment.push_back("PADDOCK_HOST=" + spawn.resolver);
   }
-  const std::shared_ptr<Zygote> &zygote = services_.zygotes.of(plan_->opcache_mib);
+  const std::shared_ptr<Zygote> &zygote = services_.zygotes.of({php(), plan_->opcache_mib});
+  if (const Error *missing = zygote->program().missing(); missing != nullptr)
+    return Error{"PHP " + php().name + " is not there: " + missing->message()};
   auto kept = services_.opcaches.take(settings_->name, zygote->instance());
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
   if (const auto limited = set_limits(cgroup, plan_in_force(*config_, *plan_)); !limited) {
@@ -234,7 +237,6 @@ Result<void> Tenant::try_start() {
     return std::move(run).error();
   }
   run_ = std::move(*run);
-  back_off_.started();
   become(State::kStarting);
   return {};
 }
@@ -471,7 +473,7 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
   before.workers_max = after.workers_max;
   before.idle_ms = after.idle_ms;
   before.requests_per_worker = after.requests_per_worker;
-  const bool same_sandbox = wire::encode(before) == wire::encode(after);
+  const bool same_sandbox = wire::encode(before) == wire::encode(after) && php() == config->php_of(settings);
   const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime)) ==
                           wire::encode(lease_message(number_, plan, services_.runtime));
   const policies::Plan &limiting = plan_in_force(*config, plan);

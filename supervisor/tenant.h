@@ -104,6 +104,7 @@ class Tenant {
   [[nodiscard]] std::uint32_t number() const { return number_; }
   [[nodiscard]] const policies::Tenant &settings() const { return *settings_; }
   [[nodiscard]] const policies::Plan &plan() const { return *plan_; }
+  [[nodiscard]] policies::Php php() const { return config_->php_of(*settings_); }
   [[nodiscard]] const std::string &socket_path() const { return socket_path_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] const Run *run() const { return run_.get(); }

@@ -14,18 +14,20 @@ constexpr int kReapRounds = 5;
 
 }  // namespace
 
-Zygote::Zygote(boost::asio::io_context &io, SpawnOptions options, OnGone on_gone)
+Zygote::Zygote(boost::asio::io_context &io, std::string name, SpawnOptions options, OnGone on_gone)
     : io_(io),
+      name_(std::move(name)),
       options_(options),
       stray_timer_(io),
       on_gone_(std::move(on_gone)),
-      program_(io, "paddock-php zygote", std::move(options),
+      program_(io, name_ + " zygote", std::move(options),
                {.on_packet = [this](Packet &packet) { on_packet(packet); },
                 .on_down = [this] { on_down(); },
                 .on_gone = [this] { leave(std::move(self_)); }}) {}
 
-std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, SpawnOptions options, OnGone on_gone) {
-  return {new Zygote(io, std::move(options), std::move(on_gone)), retire};
+std::shared_ptr<Zygote> Zygote::make(boost::asio::io_context &io, std::string name, SpawnOptions options,
+                                     OnGone on_gone) {
+  return {new Zygote(io, std::move(name), std::move(options), std::move(on_gone)), retire};
 }
 
 void Zygote::retire(Zygote *zygote) {
@@ -73,7 +75,7 @@ void Zygote::on_packet(Packet &packet) {
       const auto hello = packet.as<zygote_link::Hello>();
       if (!hello) break;
       php_version_ = hello->php_version;
-      log::info("the zygote is ready: PHP " + php_version_ + ", initialised in " +
+      log::info("the " + program_.name() + " is ready: PHP " + php_version_ + ", initialised in " +
                 std::to_string(hello->started_in_us / 1000) + " ms");
       static std::uint64_t instances = 0;
       instance_ = ++instances;

@@ -26,11 +26,11 @@ class Zygote {
   // Called when an instance() clones no more.
   using OnGone = std::function<void(std::uint64_t instance)>;
 
-  // With the last reference the program is told to end.
-  [[nodiscard]] static std::shared_ptr<Zygote> make(boost::asio::io_context &io, SpawnOptions options,
-                                                    OnGone on_gone = {});
+  // name: for the log. With the last reference the program is told to end.
+  [[nodiscard]] static std::shared_ptr<Zygote> make(boost::asio::io_context &io, std::string name,
+                                                    SpawnOptions options, OnGone on_gone = {});
   // Another one, of the same kind, for one sandbox that is to have an address layout of its own.
-  [[nodiscard]] std::shared_ptr<Zygote> another() const { return make(io_, options_); }
+  [[nodiscard]] std::shared_ptr<Zygote> another() const { return make(io_, name_, options_); }
 
   void start() { program_.start(); }
   void stop() { program_.stop(); }
@@ -54,7 +54,7 @@ class Zygote {
   [[nodiscard]] const std::vector<std::uint64_t> &opcache_bytes() const { return opcache_bytes_; }
 
  private:
-  Zygote(boost::asio::io_context &io, SpawnOptions options, OnGone on_gone);
+  Zygote(boost::asio::io_context &io, std::string name, SpawnOptions options, OnGone on_gone);
   static void retire(Zygote *zygote);
   static void leave(std::unique_ptr<Zygote> zygote);
 
@@ -74,6 +74,7 @@ class Zygote {
   void reap_strays(int rounds, std::shared_ptr<Zygote> self = {});
 
   boost::asio::io_context &io_;
+  std::string name_;
   SpawnOptions options_;
   std::unique_ptr<Zygote> self_;  // while it ends, after retire(): it is this process's child
   boost::asio::steady_timer stray_timer_;

@@ -82,6 +82,7 @@ struct TenantStatus {
   std::string user;
   std::uint32_t uid = 0;
   std::string plan;
+  std::string php;  // as the config calls it: "8.2"
   TenantState state = TenantState::kStopped;
   std::string problem;  // why it is unusable, backing off or degraded; may be empty
   std::string block_reason;
@@ -122,6 +123,7 @@ struct TenantStatus {
     io("user", user);
     io("uid", uid);
     io("plan", plan);
+    io("php", php);
     io("state", state);
     io("problem", problem);
     io("block_reason", block_reason);
@@ -157,17 +159,34 @@ struct TenantStatus {
   }
 };
 
+// A PHP that sandboxes are cloned from, with one size of its opcache.
+struct ZygoteStatus {
+  std::string php;                // as the config calls it: "8.2"
+  std::string version;            // as PHP itself does; empty: it is not ready
+  std::uint32_t opcache_mib = 0;  // 0: what its php.ini says
+  std::int32_t pid = 0;           // 0: not running now
+
+  template <typename Io>
+  void fields(Io &io) {
+    io("php", php);
+    io("version", version);
+    io("opcache_mib", opcache_mib);
+    io("pid", pid);
+  }
+};
+
 // What concerns all tenants.
 struct HostStatus {
   std::string version;  // of paddockd
   std::string config;   // the file
   std::int64_t started_at = 0;
   std::int32_t pid = 0;
-  std::int32_t gateway_pid = 0;  // 0: not running now
-  std::int32_t zygote_pid = 0;
+  std::int32_t gateway_pid = 0;                  // 0: not running now
+  std::int32_t zygote_pid = 0;                   // of the default PHP
   std::int32_t mail_pid = 0;                     // 0: not running, or there is none
   std::int32_t dashboard_pid = 0;                // 0: not running, or there is none
-  std::string php_version;                       // empty: the zygote has not said yet
+  std::string php_version;                       // of the default PHP; empty: its zygote has not said yet
+  std::vector<ZygoteStatus> zygotes;             // that one, and what else tenants ask for
   std::string cgroup;                            // below the cgroup2 mount
   std::string hierarchy;                         // "unified": pure cgroup v2; "hybrid": v1 beside it
   std::vector<std::string> missing_controllers;  // limits that need these are not enforced
@@ -184,6 +203,7 @@ struct HostStatus {
     io("mail_pid", mail_pid);
     io("dashboard_pid", dashboard_pid);
     io("php_version", php_version);
+    io("zygotes", zygotes);
     io("cgroup", cgroup);
     io("hierarchy", hierarchy);
     io("missing_controllers", missing_controllers);

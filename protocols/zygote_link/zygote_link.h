@@ -11,6 +11,9 @@
 
 namespace paddock::zygote_link {
 
+// The entry whose directory, below the home, the keeper makes.
+inline constexpr std::string_view kOpcacheFiles = "opcache.file_cache";
+
 // One php.ini entry of the tenant's plan. An admin entry cannot be changed by the tenant's code or files.
 struct IniEntry {
   std::string name;

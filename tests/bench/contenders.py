@@ -162,7 +162,7 @@ class ServePool:
         self.socket = self.directory / "run" / "serve.sock"
         self.workers_max = workers
         # The build may lie where the account cannot search.
-        self.program = shutil.copy(machine.BIN / "paddock-php", self.directory / "run")
+        self.program = shutil.copy(machine.BIN / "paddock-php8.2", self.directory / "run")
         self.keeper = None
 
     def start(self, seconds=20):

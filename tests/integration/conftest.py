@@ -31,7 +31,7 @@ PASSED_BEFORE = os.environ.get("PADDOCK_PASSED_BEFORE")
 def pytest_configure(config):
     if os.geteuid() != 0:
         raise pytest.UsageError("the integration tests start paddockd and make accounts: run them as root")
-    for program in ("paddockd", "paddock-gateway", "paddock-php", "paddock-dashboard", "paddock"):
+    for program in ("paddockd", "paddock-gateway", "paddock-php8.2", "paddock-dashboard", "paddock"):
         if not os.access(machine.BIN / program, os.X_OK):
             raise pytest.UsageError(f"{machine.BIN / program} is missing: ./dev build makes it, "
                                     "PADDOCK_BIN names another directory")

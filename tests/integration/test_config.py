@@ -255,7 +255,7 @@ def test_control_socket_is_not_for_everybody(host):
     assert host.paddock.keeper("bob") is not None
 
 
-@pytest.mark.parametrize("program", ["paddockd", "paddock", "paddock-gateway", "paddock-mail", "paddock-php"])
+@pytest.mark.parametrize("program", ["paddockd", "paddock", "paddock-gateway", "paddock-mail", "paddock-php8.2"])
 def test_help_and_version(program):
     for option in ("--help", "--version"):
         done = subprocess.run([machine.BIN / program, option], capture_output=True, text=True, timeout=machine.patience(20))

@@ -1,6 +1,7 @@
 """What a tenant has compiled outlives its idle sandbox, and nothing else does."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -63,6 +64,46 @@ def test_a_script_that_was_changed_meanwhile(idle):
     os.utime(script, (time.time() - 100,) * 2)
     time.sleep(3.2)  # opcache.revalidate_freq, in whole seconds
     assert host.alice.get("/hello.php").ok().text == "changed"
+
+
+def test_files_outlive_what_memory_does_not(make_paddock, make_apache):
+    """PHP takes a file for current by its time of change: a changed text with the old time shows who read what."""
+    paddock = make_paddock(plan={"idle": "0s"}, plans={"files": {"opcache_files": True}})
+    paddock.add_tenant("alice", plan="files")
+    paddock.add_tenant("bob")
+    apache = make_apache(paddock.start())
+    written = time.time()
+    for name, answer in (("alice", "first"), ("bob", "again")):
+        site, tenant = apache.sites[name], paddock.tenants[name]
+        script = tenant.docroot / "hello.php"
+
+        def write(text, age):
+            script.write_text(f"<?php echo '{text}';")
+            os.utime(script, (written - age,) * 2)
+        write("first", 100)
+        assert site.get("/hello.php").ok().text == "first"
+        assert (tenant.home / ".cache").exists() == (answer == "first")
+        write("again", 100)
+        os.kill(paddock.zygote(), signal.SIGKILL)
+        paddock.cli("kill", name)
+        assert site.get("/hello.php", seconds=60).ok().text == answer
+        write("third", 50)
+        paddock.cli("kill", name)
+        assert site.get("/hello.php", seconds=60).ok().text == "third", "a file that is not current is no answer"
+        assert "refuses" not in paddock.log()
+    alice = paddock.tenants["alice"]
+    found = list((alice.home / ".cache" / "paddock" / "opcache").rglob("hello.php.bin"))
+    assert len(found) == 1 and found[0].stat().st_uid == alice.account.pw_uid
+
+
+def test_files_where_something_is_in_the_way(own_host):
+    host = own_host(plan={"opcache_files": True})
+    cache = host.paddock.tenants["alice"].home / ".cache"
+    shutil.rmtree(cache)
+    cache.symlink_to("/etc")
+    assert host.alice.get("/hello.php").ok()
+    machine.wait_for(lambda: "PHP refuses the plan's ini entry opcache.file_cache" in host.paddock.tenant_log("alice"), 5,
+                     "the tenant's log says so")
 
 
 def test_it_is_the_admins_to_drop(idle):

@@ -105,6 +105,7 @@ class Paddock:
             "stop_patience": "5s",
             **(runtime or {}),
         }
+        self.phps = {}  # [php.NAME], by name
         self.network = {}  # [network]
         self.apache_section = {}  # [apache], beside the user
         self.namespace = None  # the file of the network namespace that it runs in; None: this one
@@ -134,7 +135,7 @@ class Paddock:
                    for tenant in self.tenants.values()}
         self.config.write_text(_toml({"runtime": self.runtime, "apache": {"user": "www-data", **self.apache_section},
                                       "dashboard": self.dashboard, "mail": self.mail, "network": self.network,
-                                      "plan": self.plans, "tenant": tenants}))
+                                      "php": self.phps, "plan": self.plans, "tenant": tenants}))
 
     def with_dashboard(self, **options):
         """Before start(): a dashboard at self.dashboard["listen"], by an account of its own."""
@@ -237,8 +238,8 @@ class Paddock:
         return self._only("gateway")
 
     def zygote(self):
-        """That of php.ini's opcache; plans' sizes have others."""
-        return self._only("zygote", lambda pid: "opcache" not in process.title(pid))
+        """That of the default PHP and php.ini's opcache; others say in their titles what they are of."""
+        return self._only("zygote", lambda pid: "," not in process.title(pid))
 
     def _only(self, part, wanted=lambda pid: True):
         def only():
@@ -281,6 +282,10 @@ class Paddock:
             assert done.returncode == 0, f"paddock {' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
+    def host_status(self):
+        """`paddock status` of the host (control::HostStatus)."""
+        return json.loads(self.cli("status", "--json").stdout)["host"]
+
     def tenant_status(self, tenant):
         """`paddock status` of one tenant (control::TenantStatus)."""
         (found,) = json.loads(self.cli("status", tenant, "--json").stdout)["tenants"]
@@ -317,7 +322,7 @@ class Paddock:
         except AssertionError:
             problems.append(f"still in the tenants' cgroups: {[(p, process.title(p)) for p in self.sandbox()]}")
         # Until PHP stands, the zygote has not all its descriptors yet: nothing to compare later ones with.
-        machine.wait_for(lambda: json.loads(self.cli("status", "--json").stdout)["host"]["php_version"], seconds,
+        machine.wait_for(lambda: self.host_status()["php_version"], seconds,
                          "the zygote is ready")
         for name, pid in (("paddockd", self.supervisor.pid), ("gateway", self.gateway()), ("zygote", self.zygote())):
             problems += self._leaked_files(name, pid)
