@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string_view>
 #include <utility>
 
 namespace paddock::supervisor {
@@ -16,8 +17,11 @@ Zygotes::Zygotes(boost::asio::io_context &io, SpawnOptions options, std::string 
 void Zygotes::want(const policies::Config &config) {
   default_php_ = config.runtime.php;
   std::set<Kind> kinds = {{config.default_php(), 0}};
+  // Ten thousand tenants have a few plans and PHPs.
+  std::set<std::pair<std::string_view, std::string_view>> seen;
   for (const auto &[name, tenant] : config.tenants)
-    kinds.insert({config.php_of(*tenant), config.plan_of(*tenant).opcache_mib});
+    if (seen.emplace(tenant->plan, tenant->php).second)
+      kinds.insert({config.php_of(*tenant), config.plan_of(*tenant).opcache_mib});
   std::erase_if(by_kind_, [&](const auto &entry) { return !kinds.contains(entry.first); });
   for (const Kind &kind : kinds) of(kind);
 }

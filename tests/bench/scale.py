@@ -11,6 +11,7 @@ import measurements as measure
 from bench import LANGUAGES, allow_descriptors
 from harness import fastcgi, machine, process
 from harness.paddock import Paddock, make_home
+from report import Target
 
 COUNTS = (10, 100, 1000, 10000)
 STARTS = 8  # of as many tenants; the smallest crowd has 10
@@ -286,13 +287,14 @@ def _measure(bench, make, count):
 
 # Of each curve and row of the summary: what, its unit, how it is taken from Figures, digits.
 CURVES = [
-    ("start until the first answer", "s", lambda of: of.start, 2),
-    ("resident memory", "MiB", lambda of: of.memory, 1),
-    ("first answer of a cold tenant", "ms", lambda of: measure.Spread(of.colds).median, 1),
-    ("private dirty memory of a worker", "KiB", lambda of: measure.Spread(of.dirty).median, 0),
-    ("reload of one tenant that has changed", "ms", lambda of: measure.Spread(of.reloads).median, 1),
-    ("reload of everything", "ms", lambda of: measure.Spread(of.whole).median, 0),
-    ("longest wait of a warm tenant's visitor meanwhile", "ms", lambda of: max(of.pauses), 1),
+    ("start until the first answer", "s", lambda of: of.start, 2, Target(most=2, relative=False)),
+    ("resident memory", "MiB", lambda of: of.memory, 1, Target(most=128, relative=False)),
+    ("first answer of a cold tenant", "ms", lambda of: measure.Spread(of.colds).median, 1, None),
+    ("private dirty memory of a worker", "KiB", lambda of: measure.Spread(of.dirty).median, 0, None),
+    ("reload of one tenant that has changed", "ms", lambda of: measure.Spread(of.reloads).median, 1,
+     Target(most=10, relative=False)),
+    ("reload of everything", "ms", lambda of: measure.Spread(of.whole).median, 0, None),
+    ("longest wait of a warm tenant's visitor meanwhile", "ms", lambda of: max(of.pauses), 1, None),
 ]
 
 
@@ -329,9 +331,9 @@ def scale(bench):
 
 
 def _summary(bench, found):
-    for what, unit, taken, digits in CURVES:
+    for what, unit, taken, digits, target in CURVES:
         bench.report.curve(f"{what}, {unit}", {name: [[count, taken(found[name, count])] for count in COUNTS]
                                                for name in LANGUAGES})
         for count in COUNTS:
             fpm, ours = (taken(found[name, count]) for name in ("PHP-FPM", "Paddock"))
-            bench.report.row(f"{what}, {count:,} tenants", unit, fpm, ours, digits=digits)
+            bench.report.row(f"{what}, {count:,} tenants", unit, fpm, ours, target, digits=digits)

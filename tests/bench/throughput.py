@@ -3,6 +3,7 @@
 import measurements as measure
 from bench import CONNECTIONS, WORKERS
 from harness import process
+from report import Target
 
 
 def throughput(bench):
@@ -26,16 +27,18 @@ def _over_http(bench, pools, apache):
                                                 bench.options.seconds)
         return rate, p99, web.per_request(requests), php.per_request(requests)
 
-    results = bench.rounds(pools, run)
+    # The other programs of a shared machine disturb a web server more than they do a worker: more turns.
+    turns = 3 * bench.options.rounds
+    results = bench.rounds(pools, run, turns)
     columns = {name: [measure.Spread(values) for values in zip(*runs)] for name, runs in results.items()}
     rows = [[name, rate.text(), p99.text(2), web.text(), php.text()]
             for name, (rate, p99, web, php) in columns.items()]
-    _compare(bench, "hello world through Apache", {name: column[0] for name, column in columns.items()})
+    _compare(bench, "hello world through Apache", {name: column[0] for name, column in columns.items()}, least=1.15)
     ratio = columns["Paddock"][0].median / columns["PHP-FPM"][0].median
     bench.report.section(
         "Hello world through Apache",
         f"Event MPM, mod_proxy_fcgi with SetHandler, {WORKERS} workers, {CONNECTIONS} connections (wrk), "
-        f"{bench.options.rounds} runs of {bench.options.seconds} s each.",
+        f"{turns} runs of {bench.options.seconds} s each.",
         ["", "requests/s", "p99, ms", "Apache's CPU, µs a request", "workers' CPU, µs a request"], rows,
         f"Paddock's throughput is **{ratio:.2f} times** PHP-FPM's.")
 
@@ -45,7 +48,7 @@ def _on_socket(bench, pools):
                                                                    seconds=bench.options.seconds))
     rates = {name: measure.Spread([run["per_second"] for run in runs]) for name, runs in results.items()}
     late = {name: measure.Spread([run["p99_us"] for run in runs]) for name, runs in results.items()}
-    _compare(bench, "hello world on the socket", rates)
+    _compare(bench, "hello world on the socket", rates, least=1.3)
     ratio = rates["Paddock"].median / rates["PHP-FPM"].median
     bench.report.section(
         "Hello world straight on the socket",
@@ -54,9 +57,9 @@ def _on_socket(bench, pools):
         f"Paddock's throughput is **{ratio:.2f} times** PHP-FPM's.")
 
 
-def _compare(bench, what, rates):
+def _compare(bench, what, rates, least):
     fpm, ours = rates["PHP-FPM"].median, rates["Paddock"].median
-    bench.report.row(what, "requests/s", fpm, ours)
+    bench.report.row(what, "requests/s", fpm, ours, Target(least=least))
     bench.report.bar(what, fpm, ours)
 
 

@@ -53,11 +53,21 @@ def wait_for(condition, seconds=10, what=None, interval=0.02):
         time.sleep(interval)
 
 
+_given_out = set()
+
+
 def free_port():
-    """A port of 127.0.0.1 that was free a moment ago; who binds it must be ready to lose the race."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of 127.0.0.1 that was free a moment ago; who binds it must be ready to lose the race.
+
+    None twice: whoever asks for several has bound none of them yet.
+    """
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port not in _given_out:
+            _given_out.add(port)
+            return port
 
 
 @functools.cache
