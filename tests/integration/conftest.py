@@ -51,11 +51,14 @@ def pytest_collection_modifyitems(config, items):
                                             or item.get_closest_marker("any_kernel")))]
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = kept
-    elif missing := {"cpu", "memory", "pids"} - set(machine.controllers()):
-        for item in items:
-            if item.get_closest_marker("vm_only"):
-                item.add_marker(pytest.mark.skip(reason=f"no cgroup v2 controllers {sorted(missing)} here: "
-                                                        "./dev vm runs it"))
+        return
+    missing = {"cpu", "memory", "pids"} - set(machine.controllers())
+    for item in items:
+        if item.get_closest_marker("own_kernel"):
+            item.add_marker(pytest.mark.skip(reason="it would change this machine's kernel: ./dev vm runs it"))
+        elif missing and item.get_closest_marker("vm_only"):
+            item.add_marker(pytest.mark.skip(reason=f"no cgroup v2 controllers {sorted(missing)} here: "
+                                                    "./dev vm runs it"))
 
 
 @contextlib.contextmanager

@@ -1,123 +1,34 @@
 """What happens when something around Paddock breaks: written in a table, and so it happens.
 
 alice and bob have a running sandbox when the fault strikes, carol has none. bob is never affected, whatever the fault.
-While it lasts, alice's and carol's visitors get what the table says: a status, or they wait until it is over.
-Afterwards everybody is served, and nothing that was durable before is lost.
+While it lasts, alice's and carol's visitors get what the table says: a status, no answer (CUT), or they wait until it is
+over. Afterwards everybody is served, and nothing that was durable before is lost.
 """
 
 import contextlib
 import dataclasses
-import os
-import pathlib
-import re
 import shutil
-import signal
 import sqlite3
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 
 import pytest
 
-from harness import accounts as accounts_
-from harness import fastcgi, machine, process
+from harness import faults, machine, process
+from harness.faults import full, no_more_descriptors, read_only, stopped
 from harness.paddock import make_home
-
-pytestmark = pytest.mark.no_vm
+from harness.visit import CUT, Visitors
 
 WAITS = "waits"
 
-
-# --- the faults: context managers
-
-
-@contextlib.contextmanager
-def full(directory):
-    """Not a byte more fits into a directory (a filesystem of its own)."""
-    path = directory / "filler"
-    with open(path, "wb", buffering=0) as file, contextlib.suppress(OSError):
-        for size in (1 << 16, 4096, 1):
-            with contextlib.suppress(OSError):
-                while True:
-                    file.write(b"x" * size)
-    yield
-    path.unlink()
+# Where a row is run: on any machine; where file systems may be made; in the test VM, which has controllers, and a clock of
+# its own.
+HERE, FUSE = (pytest.mark.no_vm,), (pytest.mark.any_kernel,)
+CONTROLLERS, OWN_CLOCK = (pytest.mark.vm_only,), (pytest.mark.own_kernel, pytest.mark.alone)
 
 
-@contextlib.contextmanager
-def read_only(directory):
-    # Over the old mount, which cannot become read-only while files are open for writing in it.
-    subprocess.run(["mount", "--bind", directory, directory], check=True)
-    try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", directory], check=True)
-        yield
-    finally:
-        subprocess.run(["umount", directory], check=True)
-
-
-@contextlib.contextmanager
-def no_more_descriptors(pid):
-    uid, gid = (int(process.status(pid)[key].split()[0]) for key in ("Uid", "Gid"))
-    limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
-    soft, hard = map(int, re.search(r"Max open files +(\d+) +(\d+)", limits).groups())
-
-    def limit(count):
-        # As its own user: in a container, root may not change other users' limits.
-        subprocess.run(["setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "prlimit", f"--pid={pid}",
-                        f"--nofile={count}:{hard}"], check=os.path.exists(f"/proc/{pid}"))
-    limit(len(process.open_files(pid)))
-    yield
-    limit(soft)
-
-
-@contextlib.contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    machine.wait_for(lambda: process.state(pid) == "T", 5, f"{pid} is stopped")
-    yield
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
-
-
-@contextlib.contextmanager
-def cgroup_removed(paddock, tenant):
-    """Somebody kills a tenant's cgroup and removes it."""
-    group = machine.cgroup2_mount() / paddock.cgroup / "tenants" / tenant
-    (group / "cgroup.kill").write_text("1")
-    with contextlib.suppress(FileNotFoundError, OSError):
-        machine.wait_for(lambda: "populated 0" in (group / "cgroup.events").read_text(), 5)
-        group.rmdir()
-    yield
-
-
-@contextlib.contextmanager
-def account_deleted(paddock, tenant):
-    """Its account goes while its sandbox runs, and comes back with the same ids, which the tests after this one rely on."""
-    account = paddock.tenants[tenant].account
-    with accounts_._account_files_locked():
-        subprocess.run(["userdel", account.pw_name], check=True)
-    try:
-        yield
-    finally:
-        with accounts_._account_files_locked():
-            subprocess.run(["groupadd", "--gid", str(account.pw_gid), account.pw_name], check=True)
-            subprocess.run(["useradd", "--no-create-home", "--gid", account.pw_name, "--home-dir", "/nonexistent", "--shell",
-                            "/usr/sbin/nologin", "--uid", str(account.pw_uid), account.pw_name], check=True)
-
-
-@contextlib.contextmanager
-def history_overwritten(paddock):
-    """The database is garbage at the next start."""
-    assert paddock.stop() == 0
-    with open(paddock.state / "history.db", "r+b") as file:
-        file.write(os.urandom(4096))
-    paddock.start()
-    yield
-    set_aside = [path.name for path in paddock.state.glob("history.db.corrupt-*")]
-    assert set_aside, "the broken database is kept for whoever wants to mend it"
-    with contextlib.closing(sqlite3.connect(paddock.state / "history.db")) as database:
-        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+# --- what else is to be so meanwhile, and afterwards
 
 
 def cannot_block(paddock):
@@ -127,8 +38,69 @@ def cannot_block(paddock):
     assert paddock.tenant_status("alice")["state"] != "blocked"
 
 
+def obeys(paddock):
+    """All that an admin may want with alice is done, or under way; of what does not concern her, nothing waits."""
+    assert paddock.visit("alice").result() == 503, "her one worker hangs: the others wait as long as her plan says"
+    assert paddock.tenant_status("alice")["state"] == "running"
+    can_reload(paddock)
+    # It answers once nothing is left, and until then the kernel lets nobody die.
+    paddock.killing = subprocess.Popen([machine.BIN / "paddock", "--config", paddock.config, "kill", "alice"],
+                                       stdin=subprocess.DEVNULL, preexec_fn=process.end_with_parent)
+    machine.wait_for(lambda: paddock.tenant_status("alice")["state"] == "stopping", 10, "the order to kill is given")
+    assert paddock.visit("alice").result() == 503
+    assert paddock.killing.poll() is None
+
+
+def killed(paddock):
+    assert paddock.killing.wait(machine.patience(10)) == 0
+
+
+def can_reload(paddock):
+    paddock.cli("stop", "carol")
+    paddock.cli("reload", "bob")
+    assert paddock.visit("carol").result() == 200
+
+
+def keeps_books(paddock):
+    """Of this day by this clock as well: what is asked for is written."""
+    def days():
+        paddock.usage("alice")
+        return _rows(paddock, "SELECT count(DISTINCT start) FROM days")[0][0]
+    machine.wait_for(lambda: days() > 1, 10, "there is use of another day", interval=1)
+
+
+def books_are_sound(paddock):
+    """Nothing is counted twice or not at all, on whatever day it was."""
+    paddock.usage("alice")
+    assert _rows(paddock, "PRAGMA integrity_check") == [("ok",)]
+    sums = {table: _rows(paddock, f"SELECT tenant, sum(requests) FROM {table} GROUP BY tenant ORDER BY tenant")
+            for table in ("totals", "days", "hours")}
+    assert sums["totals"] and sums["totals"] == sums["days"] == sums["hours"], sums
+    texts = [text for (text,) in _rows(paddock, "SELECT text FROM events WHERE kind = 'block' ORDER BY id")]
+    assert texts[0] == "durable", texts
+
+
+def _rows(paddock, query):
+    with contextlib.closing(sqlite3.connect(f"file:{paddock.state}/history.db?mode=ro", uri=True)) as database:
+        return database.execute(query).fetchall()
+
+
+def mail_has_arrived(paddock):
+    ((_, message),) = machine.wait_for(paddock.mailbox.messages, 10, "the message")
+    assert "Subject: durable" in message
+
+
+def killed_for_memory_is_told(paddock):
+    kinds = paddock.cli("events", "alice").stdout
+    assert "oom-kill" in kinds, kinds
+
+
 def nothing(_):
     pass
+
+
+def _seconds(number):
+    return f"{machine.patience(number):g}s"
 
 
 @dataclasses.dataclass
@@ -137,7 +109,12 @@ class Fault:
     strike: Callable  # (paddock) → context manager
     alice: object = 200
     carol: object = 200
+    php: str | None = None  # what alice's visitor has her site do; None: say hello
     meanwhile: Callable = nothing
+    afterwards: Callable = nothing
+    setup: Callable = nothing  # before the start
+    plan: dict = dataclasses.field(default_factory=dict)
+    marks: tuple = HERE
 
 
 FAULTS = [
@@ -146,24 +123,53 @@ FAULTS = [
     Fault("log_dir full", lambda p: full(p.logs)),
     Fault("log_dir read-only", lambda p: read_only(p.logs), carol=503),
     Fault("the tenant's disk full", lambda p: full(p.directory / "disk")),
+    # The request is cut at its deadline, and its worker can be neither asked nor killed.
+    Fault("the home hangs", lambda p: faults.home_hangs(p, "alice"), alice=CUT, meanwhile=obeys, afterwards=killed,
+          plan={"deadline": _seconds(3), "queue_time": _seconds(2)}, marks=FUSE),
+    Fault("the home hangs before her start", lambda p: faults.home_hangs(p, "alice", started=False), alice=503,
+          meanwhile=can_reload, marks=FUSE),
+    Fault("history.db is garbage", faults.history_overwritten),
+
     Fault("paddockd: EMFILE", lambda p: no_more_descriptors(p.supervisor.pid), carol=503),
     Fault("gateway: EMFILE", lambda p: no_more_descriptors(p.gateway())),
     # It ends, and the next one has descriptors.
     Fault("zygote: EMFILE", lambda p: no_more_descriptors(p.zygote())),
+    Fault("paddockd: EAGAIN at fork", faults.supervisor_cannot_fork, carol=503),
+    Fault("zygote: ENOMEM at fork", lambda p: faults.fork_fails(p, p.zygote(), "ENOMEM"), carol=503),
+    Fault("keeper: ENOMEM at its first fork",
+          lambda p: faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True), carol=503),
+    # The gateway takes over what nobody accepts.
+    Fault("keeper: ENOMEM at fork", lambda p: faults.keeper_cannot_fork(p, "alice"), alice=WAITS),
+
+    Fault("gateway: OOM", lambda p: faults.killed_for_memory(p, p.gateway(), "gateway"), marks=CONTROLLERS),
+    Fault("zygote: OOM", lambda p: faults.killed_for_memory(p, p.zygote(), "zygote"), marks=CONTROLLERS),
+    Fault("keeper: OOM", lambda p: faults.killed_for_memory(p, p.keeper("alice"), "tenants", "alice"),
+          afterwards=killed_for_memory_is_told, marks=CONTROLLERS),
+    Fault("worker: OOM", lambda p: faults.script_takes_all_memory(p, "alice"), plan={"memory_max": "160M"},
+          afterwards=killed_for_memory_is_told, marks=CONTROLLERS),
+
     Fault("paddockd: SIGSTOP", lambda p: stopped(p.supervisor.pid), carol=WAITS),
     Fault("gateway: SIGSTOP", lambda p: stopped(p.gateway()), carol=WAITS),
     Fault("zygote: SIGSTOP", lambda p: stopped(p.zygote()), carol=WAITS),
     Fault("keeper: SIGSTOP", lambda p: stopped(p.keeper("alice"))),
     Fault("worker: SIGSTOP", lambda p: stopped(p.workers("alice")[0]), alice=WAITS),
-    Fault("the sandbox's cgroup vanishes", lambda p: cgroup_removed(p, "alice")),
-    Fault("the account is deleted", lambda p: account_deleted(p, "alice")),
-    Fault("history.db is garbage", history_overwritten),
+    Fault("dashboard: SIGSTOP", faults.dashboard_stopped, setup=lambda p: p.with_dashboard()),
+    Fault("mail broker: SIGSTOP", lambda p: stopped(p.in_cgroup("mail")[0]), alice=WAITS,
+          php="return mail('a@example.org', 'durable', 'text');", setup=faults.with_mailbox, afterwards=mail_has_arrived),
+
+    Fault("the sandbox's cgroup vanishes", lambda p: faults.cgroup_removed(p, "alice")),
+    Fault("the account is deleted", lambda p: faults.account_deleted(p, "alice")),
+    # alice's worker is busy all the time, with a request that is older than any deadline by the clock.
+    Fault("the clock goes forward", lambda p: faults.clock_set(p, days=3), alice=WAITS, meanwhile=keeps_books,
+          afterwards=books_are_sound, marks=OWN_CLOCK),
+    Fault("the clock goes back", lambda p: faults.clock_set(p, days=-3), alice=WAITS, meanwhile=keeps_books,
+          afterwards=books_are_sound, marks=OWN_CLOCK),
 ]
 
 
 @pytest.fixture
-def paddock(make_paddock):
-    paddock = make_paddock(plan={"workers": 1, "queue_time": "30s"})
+def paddock(make_paddock, fault):
+    paddock = make_paddock(plan={"workers": 1, "queue_time": _seconds(30), **fault.plan})
     mounted = []
     try:
         paddock.state, paddock.logs = paddock.directory / "state", paddock.directory / "log"
@@ -177,6 +183,7 @@ def paddock(make_paddock):
         shutil.rmtree(alice.home)
         alice.home = paddock.directory / "disk" / "alice"
         make_home(alice.home, alice.account)
+        fault.setup(paddock)
         paddock.start()
         yield paddock
         if paddock.running():
@@ -189,35 +196,9 @@ def paddock(make_paddock):
             machine.wait_for(lambda path=path: subprocess.run(["umount", path]).returncode == 0, 10, f"umount {path}")
 
 
-class Visit(threading.Thread):
-    """One request on a tenant's socket, as a web server would send it."""
-
-    def __init__(self, sockets, paddock, tenant):
-        super().__init__()
-        self.arguments = (sockets[tenant], paddock.tenants[tenant].docroot / "hello.php", machine.patience(40))
-        self.status = None
-        self.start()
-
-    def run(self):
-        try:
-            answer = fastcgi.fetch(*self.arguments)
-            status = re.match(rb"Status: (\d+)", answer.stdout)
-            self.status = int(status[1]) if status else 200 if answer.body == b"hello\n" else answer
-        except OSError as error:
-            self.status = repr(error)
-
-    def result(self):
-        self.join()
-        return self.status
-
-
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name, marks=fault.marks) for fault in FAULTS])
 def test_fault(paddock, fault):
-    sockets = paddock.sockets()
-
-    def visit(tenant):
-        return Visit(sockets, paddock, tenant)
-
+    visit = paddock.visit = Visitors(paddock)
     # carol's first start made her log and her sessions' directory; she has been here before.
     for name in ("alice", "bob", "carol"):
         assert visit(name).result() == 200
@@ -230,7 +211,7 @@ def test_fault(paddock, fault):
     with fault.strike(paddock):
         expected = {"bob": 200, "alice": fault.alice, "carol": fault.carol}
         for name, status in expected.items():
-            request = visit(name)
+            request = visit(name, fault.php if name == "alice" else None)
             if status == WAITS:
                 waiting[name] = request
             else:
@@ -244,6 +225,7 @@ def test_fault(paddock, fault):
         assert request.result() == 200, f"{name}, who had waited"
     for name in ("alice", "bob", "carol"):
         machine.wait_for(lambda name=name: visit(name).result() == 200, 30, f"{name} is served", interval=0.2)
+    fault.afterwards(paddock)
     paddock.cli("block", "alice", "--reason", "works again")
     assert paddock.tenant_status("alice")["state"] == "blocked"
     paddock.cli("unblock", "alice")

@@ -1,5 +1,6 @@
 """Speaks to paddock-dashboard as a browser's scripts or Prometheus do."""
 
+import contextlib
 import http.client
 import json
 
@@ -68,3 +69,13 @@ class Dashboard:
         self.cookie = answer.headers["Set-Cookie"].split(";")[0]
         self.csrf = answer.json()["csrf"]
         return self
+
+    @contextlib.contextmanager
+    def live(self):
+        """An open page: the answer whose lines are the events that it is sent."""
+        connection = http.client.HTTPConnection(self.address, timeout=machine.patience(30))
+        try:
+            connection.request("GET", "/api/live", headers={"Cookie": self.cookie})
+            yield connection.getresponse()
+        finally:
+            connection.close()
