@@ -128,12 +128,14 @@ bool Connection::answer_assembler() {
   return send_pieces(&piece, 1);
 }
 
-bool Connection::leave() {
+std::optional<Connection::Arrival> Connection::leave() {
   left_at_ = Clock::now();
-  if (!relief_->take_slow(BorrowedFd(fd_), inbox_.buffered(), inbox_.seal_file())) return false;
+  const auto file = inbox_.file();
+  if (!file) return broken("there is no memory to give the request away");
+  if (!relief_->take_slow(BorrowedFd(fd_), inbox_.buffered(), *file)) return std::nullopt;
   ::close(fd_);
   fd_ = -1;
-  return true;
+  return Arrival::kLeft;
 }
 
 Connection::Arrival Connection::read_request() {
@@ -173,7 +175,7 @@ Connection::Arrival Connection::read_request() {
             break;
           case Kept::kNothing:
             if (wait_a_moment(POLLIN, moment_left_)) break;
-            if (leave()) return Arrival::kLeft;
+            if (const auto left = leave()) return *left;
             inbox_.rewind_to(inbox_.kept());
             return read_patiently();
           case Kept::kEnd:
@@ -217,7 +219,7 @@ Connection::Arrival Connection::collect_body(std::int64_t length) {
             break;
           case Kept::kNothing:
             if (wait_a_moment(POLLIN, moment_left_)) break;
-            if (leave()) return Arrival::kLeft;
+            if (const auto left = leave()) return *left;
             whole = true;  // PHP waits for the rest
             break;
           case Kept::kEnd:
@@ -318,6 +320,36 @@ std::size_t Connection::read_body(char *to, std::size_t size) {
     }
   }
   return filled;
+}
+
+std::unique_ptr<CollectedBody> Connection::take_body(std::uint64_t length) {
+  const auto unread = inbox_.unreplayed();
+  if (!unread || (*unread)[1].empty() || !rest_.empty() || !body_.empty()) return nullptr;
+  auto body = std::make_unique<CollectedBody>();
+  scout_ = assembler_;
+  for (std::span<const std::uint8_t> bytes : *unread) {
+    const std::span<const std::uint8_t> memory = (*unread)[1];
+    for (bool more = true; more;) {
+      switch (scout_.next(bytes)) {
+        case Event::kStdin: {
+          const std::uint8_t *const piece = scout_.data().data();
+          body->add(scout_.data(), piece < memory.data() || piece >= memory.data() + memory.size());
+          break;
+        }
+        case Event::kStdinEnd:
+          break;
+        case Event::kNeedMore:
+          more = false;
+          break;
+        default:
+          return nullptr;
+      }
+    }
+  }
+  if (body->size() != length) return nullptr;
+  assembler_ = scout_;
+  body->keep(inbox_.take_memory());
+  return body;
 }
 
 void Connection::open_record() {

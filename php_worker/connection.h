@@ -19,10 +19,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "php_worker/collected_body.h"
 #include "php_worker/inbox.h"
 #include "php_worker/outbox.h"
 #include "php_worker/relief.h"
@@ -61,6 +63,10 @@ class Connection {
   // Fills `to` with the body's next bytes; fewer than asked only at its end, whatever the reason (problem()).
   std::size_t read_body(char *to, std::size_t size);
   [[nodiscard]] bool body_complete() const { return assembler_.stdin_ended() && body_.empty(); }
+
+  // The whole body, of that length, where it has been collected in more memory than a buffer and nobody has
+  // read any of it; null: it has to be read.
+  [[nodiscard]] std::unique_ptr<CollectedBody> take_body(std::uint64_t length);
 
   // Part of the answer, headers included: buffered, or sent together with what is buffered. False: the peer
   // is gone.
@@ -101,7 +107,8 @@ class Connection {
 
   Arrival read_patiently();
   Arrival collect_body(std::int64_t length);
-  bool leave();
+  // nullopt: the connection stays.
+  std::optional<Arrival> leave();
   Arrival broken(std::string_view what);
   bool answer_assembler();
   bool wait_a_moment(short events, std::chrono::microseconds &left);

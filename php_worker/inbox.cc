@@ -1,7 +1,5 @@
 #include "php_worker/inbox.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "protocols/handoff/handoff.h"
 
@@ -16,10 +15,6 @@ namespace paddock::php_worker {
 namespace {
 
 static_assert(handoff::kMaxReceived <= Inbox::kSize);
-
-// Replayed pages of our own file go back after so many bytes: a body must not be in memory twice, here and
-// in PHP's temporary file.
-constexpr std::uint64_t kPunchSize = 4 << 20;
 
 Inbox::Received receive_into(int fd, std::uint8_t *to, std::size_t size,
                              std::span<const std::uint8_t> &bytes) {
@@ -43,7 +38,7 @@ void Inbox::reset() {
   buffered_ = 0;
   filed_ = 0;
   replayed_ = 0;
-  own_file_ = false;
+  memory_.clear();
   files_.clear();
 }
 
@@ -64,35 +59,17 @@ Inbox::Received Inbox::receive(int fd, std::span<const std::uint8_t> &bytes) {
 }
 
 Inbox::Received Inbox::receive_and_keep(int fd, std::span<const std::uint8_t> &bytes) {
-  if (buffered_ < handoff::kMaxReceived && files_.empty()) {
+  if (buffered_ < handoff::kMaxReceived && memory_.size() == 0) {
     const Received how =
         receive_into(fd, buffer_.get() + buffered_, handoff::kMaxReceived - buffered_, bytes);
     if (how == Received::kBytes) buffered_ += bytes.size();
     return how;
   }
-  if (!overflow_) overflow_ = std::make_unique<std::uint8_t[]>(kSize);
-  const Received how = receive_into(fd, overflow_.get(), kSize, bytes);
-  if (how == Received::kBytes && !append_to_file(bytes)) return Received::kFailed;
+  const std::span<std::uint8_t> room = memory_.room();
+  if (room.empty()) return Received::kFailed;
+  const Received how = receive_into(fd, room.data(), room.size(), bytes);
+  if (how == Received::kBytes) memory_.add(bytes.size());
   return how;
-}
-
-bool Inbox::append_to_file(std::span<const std::uint8_t> bytes) {
-  if (files_.empty()) {
-    UniqueFd fd(::memfd_create("paddock-request", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-    if (!fd.valid()) return false;
-    files_.push_back({std::move(fd), 0});
-    own_file_ = true;
-  }
-  File &file = files_.back();
-  while (!bytes.empty()) {
-    const ssize_t written =
-        ::pwrite(file.fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(file.size));
-    if (written <= 0) return false;
-    file.size += static_cast<std::uint64_t>(written);
-    filed_ += static_cast<std::uint64_t>(written);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return true;
 }
 
 std::span<const std::uint8_t> Inbox::replay() {
@@ -102,6 +79,12 @@ std::span<const std::uint8_t> Inbox::replay() {
     return {buffer_.get() + from, buffered_ - from};
   }
   std::uint64_t at = replayed_ - buffered_;
+  if (at < memory_.size()) {
+    const auto bytes = memory_.read(at);
+    replayed_ += bytes.size();
+    return bytes;
+  }
+  at -= memory_.size();
   for (const File &file : files_) {
     if (at >= file.size) {
       at -= file.size;
@@ -111,14 +94,24 @@ std::span<const std::uint8_t> Inbox::replay() {
                                 static_cast<off_t>(at));
     if (got <= 0) break;
     const auto size = static_cast<std::uint64_t>(got);
-    if (own_file_ && (at + size) / kPunchSize != at / kPunchSize)
-      ::fallocate(file.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                  static_cast<off_t>((at + size) / kPunchSize * kPunchSize));
     replayed_ += size;
     return {buffer_.get(), static_cast<std::size_t>(size)};
   }
   replayed_ = kept();
   return {};
+}
+
+std::optional<std::array<std::span<const std::uint8_t>, 2>> Inbox::unreplayed() const {
+  if (!files_.empty()) return std::nullopt;
+  const auto in_buffer = static_cast<std::size_t>(std::min<std::uint64_t>(replayed_, buffered_));
+  return std::array{std::span<const std::uint8_t>(buffer_.get() + in_buffer, buffered_ - in_buffer),
+                    memory_.all(replayed_ - in_buffer)};
+}
+
+BodyMemory Inbox::take_memory() {
+  buffered_ = 0;
+  replayed_ = 0;
+  return std::move(memory_);
 }
 
 void Inbox::forget_all_but(std::span<const std::uint8_t> &rest) {
@@ -131,11 +124,13 @@ std::string_view Inbox::buffered() const {
   return {reinterpret_cast<const char *>(buffer_.get()), buffered_};
 }
 
-BorrowedFd Inbox::seal_file() {
-  if (files_.empty()) return {};
-  if (!handoff::seal(files_.front().fd)) return {};
-  own_file_ = false;
-  return files_.front().fd;
+Result<BorrowedFd> Inbox::file() {
+  if (const std::uint64_t size = memory_.size(); size > 0) {
+    PADDOCK_TRY(UniqueFd fd, memory_.move_to_file());
+    files_.push_back({std::move(fd), size});
+    filed_ += size;
+  }
+  return files_.empty() ? BorrowedFd() : files_.front().fd.borrow();
 }
 
 }  // namespace paddock::php_worker

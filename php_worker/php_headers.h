@@ -5,6 +5,7 @@
 #include <main/php.h>
 #include <main/SAPI.h>
 #include <main/php_ini.h>
+#include <main/php_content_types.h>
 #include <main/php_main.h>
 #include <main/php_variables.h>
 extern "C" {

@@ -16,6 +16,7 @@
 #include "php_worker/htaccess_settings.h"
 #include "php_worker/php_headers.h"
 #include "php_worker/php_ini.h"
+#include "php_worker/post_reader.h"
 #include "php_worker/request_figures.h"
 #include "php_worker/request_intake.h"
 #include "php_worker/response_headers.h"
@@ -345,6 +346,7 @@ Result<void> start_php(const PhpOptions &options) {
   ::unsetenv("PHP_INI_SCAN_DIR");
   if (started != SUCCESS) return Error{"start PHP's modules"};
   hook_vm_interrupt();
+  install_post_reader();
   import_process_environment = php_import_environment_variables;
   php_import_environment_variables = import_environment;
   // The script's directory is entered by run_script(): one chdir(2) instead of getcwd and two of them.
@@ -410,6 +412,7 @@ unsigned serve_request(Connection &connection, Params &params, void (*script_fou
   request.engine_off = false;
   request.status = 0;
   run_php(script.path);
+  request.body.reset();
   // mod_php steps aside, and Apache then sends the script's source.
   if (request.engine_off) {
     log_line("Access denied: PHP's engine is switched off here", script.path);

@@ -3,6 +3,9 @@
 
 #include <sys/stat.h>
 
+#include <memory>
+
+#include "php_worker/collected_body.h"
 #include "php_worker/connection.h"
 #include "php_worker/params.h"
 #include "php_worker/sapi.h"
@@ -18,7 +21,8 @@ struct SapiRequest {
   bool engine_off = false;    // php_flag engine off: the script is not run
   std::int64_t content_length = -1;  // -1: not told (a chunked body)
   std::int64_t body_read = 0;
-  unsigned status = 0;  // that was sent; 0: not yet
+  std::unique_ptr<CollectedBody> body;  // where PHP has it from memory (post_reader.h)
+  unsigned status = 0;                  // that was sent; 0: not yet
 };
 
 // Ends the answer of the script that runs, with its figures where the web server wants them.

@@ -235,6 +235,52 @@ def test_chunked_request(host, page):
     assert answer.ok().text == "500000"
 
 
+def test_a_long_body_is_read_in_any_order(host, page):
+    """Where the worker has collected it, and not from a file: php://input behaves as any."""
+    url = page("""
+        [$in, $again] = [fopen('php://input', 'r'), fopen('php://input', 'r')];
+        $found = [md5(stream_get_contents($in)), feof($in), fread($in, 1)];
+        fseek($in, 1000000);
+        $found[] = md5(fread($again, 8192) . stream_get_contents($in, 70000));
+        $found[] = [ftell($in), fseek($in, -5, SEEK_END), fread($in, 9), fseek($in, 1, SEEK_END), rewind($in), ftell($in)];
+        $found[] = [strlen(file_get_contents('php://input')), @fwrite($in, 'x'), $_POST, glob('/tmp/php*')];
+        echo json_encode($found);""")
+    body = os.urandom(3 * MIB + 4321) + b"the end"
+    found = host.alice.post(url, body, headers={"Content-Type": "application/octet-stream"}).ok().json()
+
+    def md5(part):
+        return hashlib.md5(part).hexdigest()
+    assert found[:4] == [md5(body), True, "", md5(body[:8192] + body[1000000:1070000])]
+    assert found[4] == [1070000, 0, "e end", -1, True, 0]
+    assert found[5] == [len(body), False, [], []]
+
+
+def test_a_long_body_after_the_answer(host, page):
+    url = page("""
+        fastcgi_finish_request();
+        file_put_contents(__DIR__ . '/after', md5(file_get_contents('php://input')));""")
+    after = host.paddock.tenants["alice"].docroot / "after"
+    body = os.urandom(MIB)
+    try:
+        host.alice.post(url, body, headers={"Content-Type": "text/plain"}).ok()
+        machine.wait_for(lambda: after.exists() and after.read_text() == hashlib.md5(body).hexdigest(), 10, "it has read all")
+    finally:
+        after.unlink(missing_ok=True)
+
+
+def test_a_body_longer_than_post_max_size(host, page):
+    """PHP warns, and has no form of it; php://input reads it all the same."""
+    url = page("echo json_encode([strlen(file_get_contents('php://input')), error_get_last()['message'] ?? null]);",
+               directory="small")
+    settings = host.paddock.tenants["alice"].docroot / "small" / ".htaccess"
+    settings.write_text("php_value post_max_size 100K\n")
+    try:
+        size, problem = host.alice.post(url, bytes(MIB), headers={"Content-Type": "text/plain"}).ok().json()
+        assert size == MIB and "exceeds the limit of 102400 bytes" in problem
+    finally:
+        settings.unlink()
+
+
 def test_a_body_that_the_script_does_not_read(host):
     for _ in range(5):
         assert host.alice.post("/hello.php", bytes(4 * MIB), headers={"Content-Type": "text/plain"}).ok()
