@@ -38,7 +38,8 @@ int seek_body_stream(php_stream *stream, zend_off_t offset, int whence, zend_off
                                                : size;
   const zend_off_t wanted = from + offset;
   stream->eof = 0;
-  if (wanted < 0 || wanted > size) {
+  // Behind the end one may be, as in a file.
+  if (wanted < 0) {
     *now = static_cast<zend_off_t>(position);
     return -1;
   }

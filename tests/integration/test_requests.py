@@ -242,7 +242,7 @@ def test_a_long_body_is_read_in_any_order(host, page):
         $found = [md5(stream_get_contents($in)), feof($in), fread($in, 1)];
         fseek($in, 1000000);
         $found[] = md5(fread($again, 8192) . stream_get_contents($in, 70000));
-        $found[] = [ftell($in), fseek($in, -5, SEEK_END), fread($in, 9), fseek($in, 1, SEEK_END), rewind($in), ftell($in)];
+        $found[] = [ftell($in), fseek($in, -5, SEEK_END), fread($in, 9), fseek($in, 1, SEEK_END), fread($in, 1), rewind($in), ftell($in)];
         $found[] = [strlen(file_get_contents('php://input')), @fwrite($in, 'x'), $_POST, glob('/tmp/php*')];
         echo json_encode($found);""")
     body = os.urandom(3 * MIB + 4321) + b"the end"
@@ -251,7 +251,7 @@ def test_a_long_body_is_read_in_any_order(host, page):
     def md5(part):
         return hashlib.md5(part).hexdigest()
     assert found[:4] == [md5(body), True, "", md5(body[:8192] + body[1000000:1070000])]
-    assert found[4] == [1070000, 0, "e end", -1, True, 0]
+    assert found[4] == [1070000, 0, "e end", 0, "", True, 0]
     assert found[5] == [len(body), False, [], []]
 
 
