@@ -1,0 +1,2 @@
+<?php
+a_function_that_nobody_wrote();

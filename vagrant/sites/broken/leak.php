@@ -1,0 +1,2 @@
+<?php
+for ($kept = [];;) $kept[] = str_repeat('x', 1 << 20);
