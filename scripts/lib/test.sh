@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154 # log_directory and step_seconds are of steps.sh, packages of package.sh
+# shellcheck shell=bash disable=SC2154 # log_directory and step_seconds are of steps.sh
 # ./dev test: every stage runs even if an earlier one failed, except where it needs what that one makes.
 
 readonly results=build/test-results
@@ -107,17 +107,6 @@ all_integration_tests() {
   fi
 }
 
-# What no container and no test VM has: a systemd of its own, that starts, watches and restarts what the packages brought.
-box_tests() { bounded 1500 tests/box/run --console "$PWD/$log_directory/box-console.log"; }
-
-all_box_tests() {
-  if [[ -n $(find "$packages" -name '*.deb' 2>/dev/null) ]]; then
-    stage box 'a machine from the packages, under systemd' '' box_tests || true
-  else
-    not_run box 'a machine from the packages, under systemd' 'there are no packages'
-  fi
-}
-
 # One after the other: the VM interprets its instructions and would slow other tests past their patience.
 all_vm_tests() {
   stage vm-selftest 'VM: self-test' '' vm_selftest || true
@@ -147,7 +136,6 @@ test_everything() {
   all_unit_tests
   all_integration_tests
   all_package_tests
-  all_box_tests
   all_vm_tests
   python3 -B scripts/summary.py "$results/stages.tsv" "$log_directory"
 }

@@ -78,6 +78,7 @@ FILE
 
 samples_hosts() {
   local name
+  printf 'ServerName paddock\n\n'
   for name in "${samples[@]}"; do
     cat <<FILE
 <VirtualHost *:80>
@@ -129,7 +130,7 @@ samples_check() {
   for name in "${samples[@]}"; do
     page=''
     for ((tries = 0; tries < 30; ++tries)); do
-      page=$(curl --silent --fail --max-time 60 "http://$name.localhost/") && break
+      page=$(curl --silent --fail --location --max-time 60 "http://$name.localhost/") && break
       sleep 1
     done
     [[ -n $page ]] || { echo "http://$name.localhost/ does not answer; journalctl -u paddock -u apache2" >&2; return 1; }
