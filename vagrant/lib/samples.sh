@@ -118,7 +118,7 @@ samples_install() {
   samples_tenants
   [[ $samples_changed == no ]] || paddock reload
   put /var/www/html/index.html <sites/front/index.html
-  a2enmod --quiet proxy proxy_http
+  a2enmod --quiet proxy proxy_http proxy_fcgi # the last for sites by `paddock vhost`
   samples_hosts | put /etc/apache2/sites-available/samples.conf
   a2ensite --quiet samples
   [[ $samples_changed == no ]] || { apache2ctl configtest && systemctl reload apache2; }
