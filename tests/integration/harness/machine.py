@@ -17,7 +17,7 @@ KERNEL_INDEPENDENT = {"test_bad_input", "test_dokuwiki", "test_opcache", "test_r
                        "test_htaccess", "test_deadline", "test_slow_clients", "test_compatibility",
                        "test_dashboard", "test_dashboard_browser", "test_mail", "test_metrics", "test_notify",
                       "test_top", "test_programs", "test_nginx", "test_fpm_features", "test_php_tests", "test_fpm_tests",
-                      "test_kept_opcache", "test_config", "test_wordpress", "test_phpmyadmin", "test_mediawiki",
+                      "test_kept_opcache", "test_php_versions", "test_config", "test_wordpress", "test_phpmyadmin", "test_mediawiki",
                       "test_completions"}
 VM_ALL = os.environ.get("PADDOCK_VM_ALL") == "1"
 # Every private directory of these tests begins so; what a killed run left behind is known by it.
