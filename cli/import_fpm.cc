@@ -285,8 +285,7 @@ class PoolImport {
     if (directive.key == "extension" || directive.key == "zend_extension")
       return note(directive, kLost,
                   "extensions are loaded once for all tenants of a PHP, by its ini_dir; another set of them "
-                  "is another "
-                  "[php.NAME]");
+                  "is another [php.NAME]");
     if (directive.value.starts_with('/'))
       note(
           directive, kDiffers,

@@ -327,8 +327,8 @@ std::unique_ptr<CollectedBody> Connection::take_body(std::uint64_t length) {
   if (!unread || (*unread)[1].empty() || !rest_.empty() || !body_.empty()) return nullptr;
   auto body = std::make_unique<CollectedBody>();
   scout_ = assembler_;
+  const std::span<const std::uint8_t> memory = (*unread)[1];
   for (std::span<const std::uint8_t> bytes : *unread) {
-    const std::span<const std::uint8_t> memory = (*unread)[1];
     for (bool more = true; more;) {
       switch (scout_.next(bytes)) {
         case Event::kStdin: {

@@ -60,16 +60,17 @@ zygote_link::IniFromWeb checked(zygote_link::IniFromWeb value) {
 }
 
 // PHP takes opcache.file_cache for unset, without a word, where the directory is not there. What is in the
-// way is the tenant's own.
-void make_opcache_directory(const Spawn &spawn, std::vector<std::string> &refused) {
+// way is the tenant's own. False: it cannot be used.
+bool make_opcache_directory(const Spawn &spawn) {
   for (const auto &entry : spawn.ini) {
     if (entry.name != zygote_link::kOpcacheFiles) continue;
     for (std::size_t end = spawn.home.size(); end != std::string::npos;) {
       end = entry.value.find('/', end + 1);
       ::mkdir(entry.value.substr(0, end).c_str(), 0700);
     }
-    if (::access(entry.value.c_str(), R_OK | W_OK | X_OK) != 0) refused.push_back(entry.name);
+    if (::access(entry.value.c_str(), R_OK | W_OK | X_OK) != 0) return false;
   }
+  return true;
 }
 
 // In the sandbox, as the tenant.
@@ -115,10 +116,9 @@ int keeper_entry(void *argument) {
     return 1;
   }
   set_serving(spawn.serving);
-  std::vector<std::string> refused;
-  make_opcache_directory(spawn, refused);
+  const bool has_opcache_directory = make_opcache_directory(spawn);
   options.refused_ini = apply_plan(spawn.ini, checked(spawn.ini_from_web));
-  options.refused_ini.insert(options.refused_ini.end(), refused.begin(), refused.end());
+  if (!has_opcache_directory) options.refused_ini.emplace_back(zygote_link::kOpcacheFiles);
   return run_keeper(std::move(options));
 }
 

@@ -16,11 +16,10 @@ constexpr int kReapRounds = 5;
 
 Zygote::Zygote(boost::asio::io_context &io, std::string name, SpawnOptions options, OnGone on_gone)
     : io_(io),
-      name_(std::move(name)),
       options_(options),
       stray_timer_(io),
       on_gone_(std::move(on_gone)),
-      program_(io, name_ + " zygote", std::move(options),
+      program_(io, std::move(name), std::move(options),
                {.on_packet = [this](Packet &packet) { on_packet(packet); },
                 .on_down = [this] { on_down(); },
                 .on_gone = [this] { leave(std::move(self_)); }}) {}

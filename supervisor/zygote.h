@@ -30,7 +30,7 @@ class Zygote {
   [[nodiscard]] static std::shared_ptr<Zygote> make(boost::asio::io_context &io, std::string name,
                                                     SpawnOptions options, OnGone on_gone = {});
   // Another one, of the same kind, for one sandbox that is to have an address layout of its own.
-  [[nodiscard]] std::shared_ptr<Zygote> another() const { return make(io_, name_, options_); }
+  [[nodiscard]] std::shared_ptr<Zygote> another() const { return make(io_, program_.name(), options_); }
 
   void start() { program_.start(); }
   void stop() { program_.stop(); }
@@ -74,7 +74,6 @@ class Zygote {
   void reap_strays(int rounds, std::shared_ptr<Zygote> self = {});
 
   boost::asio::io_context &io_;
-  std::string name_;
   SpawnOptions options_;
   std::unique_ptr<Zygote> self_;  // while it ends, after retire(): it is this process's child
   boost::asio::steady_timer stray_timer_;

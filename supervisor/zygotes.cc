@@ -45,7 +45,7 @@ const std::shared_ptr<Zygote> &Zygotes::of(const Kind &kind) {
       options.arguments.emplace_back("--opcache-size");
       options.arguments.push_back(std::to_string(kind.opcache_mib));
     }
-    zygote = Zygote::make(io_, "paddock-php" + kind.php.name, std::move(options), on_gone_);
+    zygote = Zygote::make(io_, "paddock-php" + kind.php.name + " zygote", std::move(options), on_gone_);
     zygote->start();
   }
   return zygote;

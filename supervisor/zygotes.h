@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "policies/config.h"
 #include "supervisor/zygote.h"

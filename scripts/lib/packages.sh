@@ -58,3 +58,12 @@ ensure_packages() {
   step packages 'installing them with apt' install_packages "${missing[@]}" ||
     give_up "apt could not install them: is there a network? They are named in scripts/packages/ ($*)"
 }
+
+# apt_sources: from where this machine has its packages, for another Debian 12 (mmdebstrap).
+apt_sources() {
+  local file found=no
+  for file in /etc/apt/sources.list /etc/apt/sources.list.d/debian.sources; do
+    ! grep -qsE '^(deb |Types:.*deb)' "$file" || { echo "$file"; found=yes; }
+  done
+  [[ $found == yes ]] || echo 'deb http://deb.debian.org/debian bookworm main'
+}
