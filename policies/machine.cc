@@ -2,10 +2,8 @@
 
 #include <glob.h>
 #include <grp.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +15,7 @@
 
 #include "base/file.h"
 #include "policies/host_networks.h"
+#include "policies/path_looker.h"
 
 namespace paddock::policies {
 namespace {
@@ -105,44 +104,43 @@ std::vector<std::string> expand(const std::string &pattern) {
   return out;
 }
 
-class Homes {
+// What is not known is taken on trust: the start of a sandbox finds out, and says so.
+class Paths {
  public:
-  std::string problem(const std::string &home, uid_t uid) {
-    if (on_demand(home)) return {};
-    struct stat status {};
-    if (::stat(home.c_str(), &status) != 0) return errno_error("cannot be used").message();
-    if (!S_ISDIR(status.st_mode)) return "is not a directory";
-    if (status.st_uid != uid)
-      return "belongs to uid " + std::to_string(status.st_uid) + ", not to uid " + std::to_string(uid);
-    return {};
+  std::string home_problem(const std::string &home, uid_t uid) {
+    const auto is_fine = [uid](const PathLooker::Look &look) {
+      return look.code == 0 && S_ISDIR(look.mode) && look.uid == uid;
+    };
+    if (const auto known = PathLooker::cached(home); known && is_fine(*known)) return {};
+    const auto found = looker_.look(home);
+    if (!found || is_fine(*found)) return {};
+    if (found->code != 0) return errno_error("cannot be used", found->code).message();
+    if (!S_ISDIR(found->mode)) return "is not a directory";
+    return "belongs to uid " + std::to_string(found->uid) + ", not to uid " + std::to_string(uid);
+  }
+
+  bool exist(const std::string &path) {
+    if (PathLooker::cached(path)) return true;
+    const auto found = looker_.look(path);
+    return !found || found->code == 0;
   }
 
  private:
-  bool on_demand(const std::string &home) {
-    const std::string parent = home.substr(0, std::max<std::size_t>(home.rfind('/'), 1));
-    const auto [known, fresh] = autofs_.emplace(parent, false);
-    if (fresh) {
-      struct statfs status {};
-      known->second = ::statfs(parent.c_str(), &status) == 0 && status.f_type == AUTOFS_SUPER_MAGIC;
-    }
-    return known->second;
-  }
-
-  std::unordered_map<std::string, bool> autofs_;  // of directories that hold homes
+  PathLooker looker_;
 };
 
 }  // namespace
 
 Machine this_machine(AccountLookup how) {
   const auto accounts = std::make_shared<Accounts>(how);
-  const auto homes = std::make_shared<Homes>();
+  const auto paths = std::make_shared<Paths>();
   return {
       .account = [accounts](const std::string &user) { return accounts->find(user); },
       .group = find_group,
       .read = [](const std::string &path, std::size_t limit) { return read_file(path, limit); },
       .expand = expand,
-      .exists = [](const std::string &path) { return ::access(path.c_str(), F_OK) == 0; },
-      .home_problem = [homes](const std::string &home, uid_t uid) { return homes->problem(home, uid); },
+      .exists = [paths](const std::string &path) { return paths->exist(path); },
+      .home_problem = [paths](const std::string &home, uid_t uid) { return paths->home_problem(home, uid); },
       .networks = host_networks,
       .cpus = static_cast<unsigned>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 0L)),
       .memory_bytes = static_cast<std::uint64_t>(std::max(::sysconf(_SC_PHYS_PAGES), 0L)) *

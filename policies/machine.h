@@ -46,9 +46,8 @@ struct Machine {
 //
 // Where nsswitch.conf(5) asks "files" first, /etc/passwd is read once: getpwnam(3) reads it from the start
 // for each name, which for 10,000 tenants means 10,000 times; kOneByOne is for who asks for a few. Names that
-// are not in it go to getpwnam_r(3) one by one. A home below an autofs mount is taken on trust (statfs(2),
-// AUTOFS_SUPER_MAGIC): looking would mount every one. A home on a file server that does not answer blocks, as
-// everything that touches it does.
+// are not in it go to getpwnam_r(3) one by one. A home below an autofs mount is taken on trust, since looking
+// would mount every one, and so is what a file server has that does not answer within PathLooker::kPatience.
 enum class AccountLookup : std::uint8_t { kInBulk, kOneByOne };
 [[nodiscard]] Machine this_machine(AccountLookup accounts = AccountLookup::kInBulk);
 

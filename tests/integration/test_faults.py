@@ -56,9 +56,17 @@ def killed(paddock):
 
 
 def can_reload(paddock):
+    """Though that looks at every home."""
     paddock.cli("stop", "carol")
     paddock.cli("reload", "bob")
+    paddock.cli("reload")
     assert paddock.visit("carol").result() == 200
+
+
+def was_tried_once(paddock):
+    """Nobody is kept waiting through several attempts that each take long to fail."""
+    assert paddock.log().count("alice: the sandbox could not be started") == 1
+    can_reload(paddock)
 
 
 def keeps_books(paddock):
@@ -127,7 +135,9 @@ FAULTS = [
     Fault("the home hangs", lambda p: faults.home_hangs(p, "alice"), alice=CUT, meanwhile=obeys, afterwards=killed,
           plan={"deadline": _seconds(3), "queue_time": _seconds(2)}, marks=FUSE),
     Fault("the home hangs before her start", lambda p: faults.home_hangs(p, "alice", started=False), alice=503,
-          meanwhile=can_reload, marks=FUSE),
+          meanwhile=was_tried_once, marks=FUSE),
+    Fault("the home hangs before paddockd's start", lambda p: faults.home_hangs(p, "alice", started=False, restart=True),
+          alice=503, meanwhile=was_tried_once, marks=FUSE),
     Fault("history.db is garbage", faults.history_overwritten),
 
     Fault("paddockd: EMFILE", lambda p: no_more_descriptors(p.supervisor.pid), carol=503),

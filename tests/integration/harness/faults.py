@@ -65,11 +65,10 @@ def _stop_sandbox(paddock, tenant):
 
 @contextlib.contextmanager
 def _on_a_file_server(paddock, tenant):
-    """Its home is on one, which answers at first. Without a sandbox at the begin and at the end."""
-    home = paddock.tenants[tenant].home
+    """The directory that its home is in, and nobody else's. Without a sandbox at the begin and at the end."""
     _stop_sandbox(paddock, tenant)
     try:
-        with file_server.serving(home) as server:
+        with file_server.serving(paddock.tenants[tenant].home.parent) as server:
             yield server
             server.go_on()
             machine.wait_for(lambda: paddock.visit(tenant).result() == 200, 60, "its server answers, and it is served")
