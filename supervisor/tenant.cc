@@ -27,6 +27,8 @@ constexpr auto kWorkedForAWhile = std::chrono::seconds(1);
 // Through a back-off shorter than this, connections wait in the backlog; through a longer one they are
 // refused, so that a site that cannot start does not hold Apache's threads.
 constexpr auto kLongBackOff = std::chrono::milliseconds(500);
+// One that took as long to fail (a file server that does not answer) is not waited for again either.
+constexpr auto kLongStart = std::chrono::seconds(5);
 
 // PHP's default session.save_path. A sandbox that was idle and went must not log its visitors out, so the
 // directory outlives it. Ours unless the config binds something there.
@@ -260,7 +262,8 @@ void Tenant::run_ended(const RunEnd &end) {
   log::error(settings_->name + ": the sandbox " + (end.was_ready ? "crashed: " : "could not be started: ") +
              end.why);
   // A crash of what had worked for a while costs the site nothing: the next request starts it at once.
-  if (!end.was_ready || lived < kWorkedForAWhile) return fail_start(end.why);
+  if (!end.was_ready) return fail_start(end.why, lived);
+  if (lived < kWorkedForAWhile) return fail_start(end.why);
   last_failure_ = end.why;
   become(State::kIdle);
 }
@@ -277,12 +280,12 @@ void Tenant::replace_broken_socket() {
   introduce_to_gateway();
 }
 
-void Tenant::fail_start(const std::string &why) {
+void Tenant::fail_start(const std::string &why, Run::Clock::duration took) {
   last_failure_ = why;
   const auto delay = back_off_.failed();
   log::error(settings_->name + ": " + why + "; the next attempt is in " +
              std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(delay).count()) + " ms");
-  long_back_off_ = delay >= kLongBackOff;
+  long_back_off_ = delay >= kLongBackOff || took >= kLongStart;
   become(State::kWaiting);
   if (!timer_) timer_ = std::make_unique<boost::asio::steady_timer>(services_.io);
   timer_->expires_after(delay);

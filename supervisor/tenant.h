@@ -138,7 +138,8 @@ class Tenant {
   void drop_opcache();
   void run_ended(const RunEnd &end);
   void replace_broken_socket();
-  void fail_start(const std::string &why);
+  // took: the attempt, where there was one.
+  void fail_start(const std::string &why, Run::Clock::duration took = {});
   void become(State state);
   // anew: even where mode and reason are as they were told.
   void update_gateway(bool anew = false);
