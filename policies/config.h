@@ -317,7 +317,7 @@ struct Config {
   Mail mail;
   NatSettings nat;
   std::map<std::string, Plan> plans;  // "default" always exists
-  // Never null. Shared, so that a config in which one tenant differs costs little.
+  // Never null. Shared with who goes by a tenant's settings after others have taken their place here.
   std::map<std::string, std::shared_ptr<const Tenant>> tenants;
   std::map<std::string, RuleEntry> rules;
   std::map<std::string, Php, std::less<>> phps;  // [php.NAME]; others have php()'s defaults

@@ -40,7 +40,7 @@ Result<control::Reloaded> Supervisor::reload() {
   control::Reloaded summary;
   note(summary, loaded.diagnostics, loaded.config.has_value());
   if (!loaded.config) return refusal_of(loaded.diagnostics);
-  const auto fresh = std::make_shared<const policies::Config>(std::move(*loaded.config));
+  const auto fresh = std::make_shared<policies::Config>(std::move(*loaded.config));
   if (fresh->runtime.run_dir != runtime_.run_dir || fresh->runtime.state_dir != runtime_.state_dir ||
       fresh->runtime.log_dir != runtime_.log_dir || fresh->runtime.cgroup != runtime_.cgroup)
     return Error{"run_dir, state_dir, log_dir and cgroup change only with a restart; nothing was changed"};
@@ -81,17 +81,12 @@ Result<control::Reloaded> Supervisor::reload_tenant(const std::string &name) {
   if (!loaded.tenant) return refusal_of(loaded.diagnostics);
   const std::shared_ptr<const policies::Tenant> &settings = *loaded.tenant;
   if (!settings && !config_->tenants.contains(name)) return summary;
-  const auto before = config_;
-  const auto fresh = std::make_shared<policies::Config>(*before);
   if (settings) {
-    fresh->tenants[name] = settings;
+    config_->tenants[name] = settings;
   } else {
-    fresh->tenants.erase(name);
+    config_->tenants.erase(name);
   }
-  config_ = fresh;
   zygotes_->want(*config_);
-  for (const auto &[other, tenant] : tenants_)
-    if (other != name) tenant->move_to(before, config_);
   if (settings) {
     put_tenant(*settings, false, summary);
   } else if (const auto gone = tenants_.find(name); gone != tenants_.end()) {

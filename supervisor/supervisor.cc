@@ -119,7 +119,7 @@ Supervisor::Supervisor(policies::Config config, cgroups::Hierarchy hierarchy, Bl
     : signals_(io_, SIGTERM, SIGINT, SIGHUP),
       left_over_timer_(io_),
       stop_timer_(io_),
-      config_(std::make_shared<const policies::Config>(std::move(config))),
+      config_(std::make_shared<policies::Config>(std::move(config))),
       runtime_(config_->runtime),
       hierarchy_(std::move(hierarchy)),
       blocks_(std::move(blocks)),

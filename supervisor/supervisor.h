@@ -105,7 +105,8 @@ class Supervisor {
   boost::asio::signal_set signals_;
   boost::asio::steady_timer left_over_timer_;
   boost::asio::steady_timer stop_timer_;
-  std::shared_ptr<const policies::Config> config_;
+  // The tenants hold it too. A reload of everything brings another, one of a tenant changes that one in it.
+  std::shared_ptr<policies::Config> config_;
   policies::Runtime runtime_;  // as it was at the start: a reload does not move directories
   cgroups::Hierarchy hierarchy_;
   BlockList blocks_;

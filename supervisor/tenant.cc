@@ -68,7 +68,7 @@ Tenant::Tenant(Services &services, std::uint32_t number, const std::string &name
     : services_(services),
       number_(number),
       config_(std::move(config)),
-      settings_(config_->tenants.at(name).get()),
+      settings_(config_->tenants.at(name)),
       plan_(&config_->plan_of(*settings_)),
       listener_(std::move(listener)),
       socket_path_(std::move(socket_path)) {
@@ -465,10 +465,10 @@ void Tenant::watch_throttle_end() {
 }
 
 Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config, bool refusals_differ) {
-  const policies::Tenant &settings = *config->tenants.at(settings_->name);
-  const auto &plan = config->plan_of(settings);
+  const auto &settings = config->tenants.at(settings_->name);
+  const auto &plan = config->plan_of(*settings);
   zygote_link::Spawn before = Run::spawn_message(*settings_, *plan_);
-  const zygote_link::Spawn after = Run::spawn_message(settings, plan);
+  const zygote_link::Spawn after = Run::spawn_message(*settings, plan);
   // These a keeper changes while it serves; the rest takes another sandbox.
   const keeper_link::SetLimits pool{after.workers_max, after.idle_ms, after.requests_per_worker};
   const bool same_pool = before.workers_max == after.workers_max && before.idle_ms == after.idle_ms &&
@@ -476,7 +476,7 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
   before.workers_max = after.workers_max;
   before.idle_ms = after.idle_ms;
   before.requests_per_worker = after.requests_per_worker;
-  const bool same_sandbox = wire::encode(before) == wire::encode(after) && php() == config->php_of(settings);
+  const bool same_sandbox = wire::encode(before) == wire::encode(after) && php() == config->php_of(*settings);
   const bool same_lease = wire::encode(lease_message(number_, *plan_, services_.runtime)) ==
                           wire::encode(lease_message(number_, plan, services_.runtime));
   const policies::Plan &limiting = plan_in_force(*config, plan);
@@ -485,7 +485,7 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
   if ((state_ == State::kStarting || state_ == State::kRunning) && !same_limits)
     PADDOCK_CHECK(set_limits(run_->cgroup(), limiting));
   // The old config, and the throttle's plan in it, go.
-  settings_ = &settings;
+  settings_ = settings;
   plan_ = &plan;
   config_ = std::move(config);
   if (refusals_differ && gateway_mode() == Mode::kRefuse) {
@@ -503,13 +503,6 @@ Result<bool> Tenant::reconfigure(std::shared_ptr<const policies::Config> config,
     run_->set_limits(pool);
   }
   return !same_sandbox || !same_pool || !same_limits || !same_lease;
-}
-
-void Tenant::move_to(const std::shared_ptr<const policies::Config> &before,
-                     const std::shared_ptr<const policies::Config> &after) {
-  if (config_ != before) return;
-  plan_ = &after->plan_of(*settings_);
-  config_ = after;
 }
 
 void Tenant::left_over_gone() {

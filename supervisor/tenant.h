@@ -88,10 +88,6 @@ class Tenant {
   // old settings as a whole. refusals_differ: Services::runtime says something else about them than before.
   [[nodiscard]] Result<bool> reconfigure(std::shared_ptr<const policies::Config> config,
                                          bool refusals_differ);
-  // A config that differs in other tenants only: whoever has settings of `before` has the same in `after`.
-  // Who has kept older ones keeps them.
-  void move_to(const std::shared_ptr<const policies::Config> &before,
-               const std::shared_ptr<const policies::Config> &after);
   // A sandbox of a dead run is still finishing requests: no other is started until left_over_gone().
   void hold_for_left_over() { left_over_ = true; }
   void left_over_gone();
@@ -166,8 +162,8 @@ class Tenant {
   Services &services_;
   std::uint32_t number_;
   std::shared_ptr<const policies::Config> config_;
-  const policies::Tenant *settings_;  // in config_
-  const policies::Plan *plan_;        // in config_
+  std::shared_ptr<const policies::Tenant> settings_;
+  const policies::Plan *plan_;  // in config_
   UniqueFd listener_;
   std::string socket_path_;
   State state_ = State::kIdle;
