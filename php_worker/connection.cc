@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 
 #include "php_worker/patience.h"
@@ -55,6 +56,7 @@ void Connection::adopt(int fd) {
   bytes_out_ = 0;
   output_size_ = 0;
   record_open_ = false;
+  length_at_ = 0;
   finished_ = false;
   settled_ = false;
   gone_ = false;
@@ -358,16 +360,35 @@ void Connection::open_record() {
   output_size_ += fastcgi::kHeaderSize;
 }
 
-void Connection::close_record() {
+// outside: bytes of the record that are not in the output.
+void Connection::close_record(std::size_t outside) {
   if (!record_open_) return;
   record_open_ = false;
-  const std::size_t content = output_size_ - record_at_ - fastcgi::kHeaderSize;
+  const std::size_t content = output_size_ - record_at_ - fastcgi::kHeaderSize + outside;
   if (content == 0) {
     output_size_ = record_at_;
     return;
   }
   const auto header = fastcgi::format_header(fastcgi::Type::kStdout, assembler_.request_id(), content);
   std::memcpy(output_.get() + record_at_, header.data(), header.size());
+}
+
+void Connection::tell_length_here() {
+  if (record_open_ && !sent_) length_at_ = output_size_;
+}
+
+// The line of the Content-Length, where there is one to tell: not of an empty body, which may stand for a
+// file that the web server sends in its place (X-Sendfile).
+std::string_view Connection::length_line(std::span<char> to) const {
+  constexpr std::string_view kName = "Content-Length: ";
+  constexpr std::string_view kEnd = "\r\n";
+  if (length_at_ == 0 || sent_ || !record_open_) return {};
+  const std::size_t body = output_size_ - length_at_ - kEnd.size();
+  if (body == 0) return {};
+  char *end = std::copy(kName.begin(), kName.end(), to.data());
+  end = std::to_chars(end, to.data() + to.size(), body).ptr;
+  end = std::copy(kEnd.begin(), kEnd.end(), end);
+  return {to.data(), static_cast<std::size_t>(end - to.data())};
 }
 
 bool Connection::write(const char *data, std::size_t size) {
@@ -536,7 +557,10 @@ void Connection::finish(const fastcgi::Figures *figures) {
     output_size_ = 0;
     record_open_ = false;
   }
-  close_record();
+  std::array<char, 32> room;
+  const std::string_view length = length_line(room);
+  bytes_out_ += length.size();
+  close_record(length.size());
   if (figures != nullptr && has_settings() && !aborted_) {
     const auto record = fastcgi::format_figures(assembler_.request_id(), *figures);
     std::memcpy(output_.get() + output_size_, record.data(), record.size());
@@ -546,10 +570,14 @@ void Connection::finish(const fastcgi::Figures *figures) {
       fastcgi::format_end_request(assembler_.request_id(), fastcgi::ProtocolStatus::kRequestComplete);
   std::memcpy(output_.get() + output_size_, end.data(), end.size());
   output_size_ += end.size();
-  iovec piece{output_.get(), output_size_};
+  const std::size_t before = length.empty() ? 0 : length_at_;
+  std::array<iovec, 3> pieces = {{{output_.get(), before},
+                                  {const_cast<char *>(length.data()), length.size()},
+                                  {output_.get() + before, output_size_ - before}}};
+  const std::span<iovec> whole = std::span(pieces).subspan(length.empty() ? 2 : 0);
   output_size_ = 0;
   // A script that goes on after its answer may still read its request's body, which comes by this connection.
-  if (send_pieces(&piece, 1) && !outbox_.empty() &&
+  if (send_pieces(whole.data(), whole.size()) && !outbox_.empty() &&
       (body_complete() || fastcgi::announced_body(assembler_.params()) == 0))
     give_rest_away();
 }

@@ -71,6 +71,10 @@ class Connection {
   // Part of the answer, headers included: buffered, or sent together with what is buffered. False: the peer
   // is gone.
   bool write(const char *data, std::size_t size);
+  // The headers are written but for their empty line, and may tell the body's length. Where all of the answer
+  // goes out by finish(), it is told: a web server that does not know it needs chunks, and writes a last one
+  // when the request has ended.
+  void tell_length_here();
   // Sends what is buffered and looks whether the web server has aborted the request.
   bool flush();
   // Ends the answer: END_REQUEST, in the same send as what was still buffered. More writes are ignored.
@@ -115,7 +119,8 @@ class Connection {
   Received try_receive();
   Received receive(Clock::time_point deadline);
   void open_record();
-  void close_record();
+  void close_record(std::size_t outside = 0);
+  std::string_view length_line(std::span<char> to) const;
   bool send_pieces(iovec *pieces, std::size_t count);
   bool put_by(const iovec *pieces, std::size_t count);
   bool make_room();
@@ -142,7 +147,8 @@ class Connection {
   std::size_t output_size_ = 0;
   std::size_t record_at_ = 0;  // where the open STDOUT record's header is, while record_open_
   bool record_open_ = false;
-  Outbox outbox_;  // not empty: what is sent goes behind
+  std::size_t length_at_ = 0;  // where in the output a Content-Length may go; 0: nowhere
+  Outbox outbox_;              // not empty: what is sent goes behind
   std::chrono::microseconds write_left_{};
 
   bool finished_ = false;

@@ -34,6 +34,17 @@ unsigned number_of(std::string_view text) {
   return number;
 }
 
+bool is(const sapi_header_struct &header, std::string_view name) {
+  return header.header_len > name.size() && header.header[name.size()] == ':' &&
+         ::strncasecmp(header.header, name.data(), name.size()) == 0;
+}
+
+// Whether an answer with that status may tell its body's length (RFC 9110, section 8.6). PHP has no body for
+// HEAD.
+bool may_tell_length(unsigned status) {
+  return status >= 200 && status != 204 && status != 304 && !SG(request_info).headers_only;
+}
+
 bool has_status_header(sapi_headers_struct &headers) {
   bool found = false;
   for_each_header(headers,
@@ -73,6 +84,7 @@ unsigned write_response_headers(Connection &connection, sapi_headers_struct &hea
   if (!status_is_there && headers.http_response_code != 200 && headers.http_response_code != 0)
     write_status(connection, headers);
   bool status_written = false;
+  bool length_written = false;
   for_each_header(headers, [&](const sapi_header_struct &header) {
     if (header.header_len == 0) return;
     if (is_status_header(header)) {
@@ -81,6 +93,7 @@ unsigned write_response_headers(Connection &connection, sapi_headers_struct &hea
       status_written = true;
       status = number_of({header.header + 7, header.header_len - 7});
     }
+    length_written = length_written || is(header, "Content-Length") || is(header, "Transfer-Encoding");
     write(connection, {header.header, header.header_len});
     write(connection, "\r\n");
   });
@@ -91,6 +104,7 @@ unsigned write_response_headers(Connection &connection, sapi_headers_struct &hea
     write(connection, "\r\n");
     sapi_free_header(&type);
   }
+  if (!length_written && may_tell_length(status)) connection.tell_length_here();
   write(connection, "\r\n");
   return status;
 }

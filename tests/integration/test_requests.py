@@ -12,7 +12,7 @@ import urllib.parse
 
 import pytest
 
-from harness import machine
+from harness import fastcgi, machine
 
 pytestmark = pytest.mark.sanitizer
 
@@ -314,6 +314,42 @@ def test_answers_of_awkward_sizes(host, page):
     url = page("echo str_repeat('x', (int) $_GET['n']);")
     for size in (0, 1, 7, 8, 4095, 8192, 16384, 65527, 65528, 65535, 65536, 65537, 131071, 1000003):
         assert len(host.alice.get(f"{url}?n={size}").ok().body) == size
+
+
+# Of a script: whether the web server is told how long its answer is.
+LENGTHS = {
+    "short": ("echo 'hello';", True),
+    "pieces": ("echo 'a'; echo str_repeat('b', 20000); register_shutdown_function(fn() => print('late'));", True),
+    "buffered": ("ob_start(); echo str_repeat('x', 9000); header('X-Late: 1');", True),
+    "compressed": ("ini_set('zlib.output_compression', '1'); echo str_repeat('x', 9000);", True),
+    "finished": ("echo 'done'; fastcgi_finish_request(); echo 'more';", True),
+    "error": ("http_response_code(500); echo 'sorry';", True),
+    "its own": ("header('content-length: 5'); echo 'hello';", True),
+    "chunks of its own": ("header('Transfer-Encoding: chunked'); echo 'hello';", False),
+    "flushed": ("echo 'a'; while (ob_get_level()) ob_end_flush(); flush(); echo 'b';", False),
+    "long": ("echo str_repeat('x', 40000);", False),
+    "long in pieces": ("for ($i = 0; $i < 40; $i++) echo str_repeat('x', 1000);", False),
+    "no content": ("http_response_code(204);", False),
+    "not modified": ("http_response_code(304); echo 'x';", False),
+    "empty": ("header('X-Sendfile: /nowhere');", False),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_the_length_of_an_answer(host, page, name, method):
+    """Told once where all of it is known when it is sent, and no other than it is. HEAD has no body to tell it from."""
+    script, told = LENGTHS[name]
+    docroot = host.paddock.tenants["alice"].docroot
+    answer = fastcgi.fetch(host.paddock.sockets()["alice"], docroot / page(script)[1:], method=method,
+                           HTTP_ACCEPT_ENCODING="gzip")
+    lengths = re.findall(rb"(?mi)^content-length: *(.*?)\r$", answer.stdout.partition(b"\r\n\r\n")[0] + b"\r\n")
+    if method == "HEAD":
+        assert lengths == ([b"5"] if name == "its own" else [])
+        assert answer.body == b""
+    else:
+        assert lengths == ([b"%d" % len(answer.body)] if told else [])
+        assert answer.body or name in ("empty", "no content")
 
 
 def test_flush_arrives_early(host, page):
