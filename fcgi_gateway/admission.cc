@@ -70,6 +70,7 @@ Admission::Admission(const Shared &shared, std::uint32_t tenant, std::string nam
       slow_(shared.slow),
       unread_(shared.unread),
       cap_(shared.cap),
+      ledger_(shared.ledger),
       tenant_(tenant),
       name_(std::move(name)),
       socket_(socket),
@@ -88,6 +89,8 @@ Result<void> Admission::lease(Terms terms, Sandbox sandbox) {
   suspend();
   terms_ = std::move(terms);
   sandbox_ = std::make_unique<Sandbox>(std::move(sandbox));
+  sandbox_->entry = LedgerEntry(ledger_, sandbox_->handoff.fd(), name_);
+  sandbox_->entry.is_sandbox();
   queue_.set_patience(terms_.queue_time);
   sandbox_->page->header_limit.store(terms_.header_bytes, std::memory_order_relaxed);
   sandbox_->page->body_limit.store(terms_.body_bytes, std::memory_order_relaxed);
@@ -136,7 +139,7 @@ void Admission::drop_sandbox(bool keep_listening) {
   handoff_timer_ = 0;
   if (!sandbox_) return;
   let_accept();
-  if (keep_listening) leaving_.add(std::move(sandbox_->handoff));
+  if (keep_listening) leaving_.add(std::move(sandbox_->handoff), std::move(sandbox_->entry));
   sandbox_.reset();
 }
 
@@ -267,6 +270,8 @@ void Admission::accept_waiting() {
     }
     WaitingRequest request;
     request.connection = std::move(connection);
+    request.entry = LedgerEntry(ledger_, request.connection, name_);
+    request.entry.is_request(Ledger::kNoFiles);
     if (queue_.size() < most) {
       queue_.push(std::move(request));
     } else {
@@ -312,6 +317,7 @@ void Admission::trim() {
 
 void Admission::refuse(WaitingRequest request, const std::shared_ptr<const Response> &response) {
   refused_at_ = Clock::now();
+  request.entry.reset();
   tell_queue();
   refuser_.refuse(tenant_, name_, std::move(request.connection), response, std::move(request.progress));
 }
@@ -330,11 +336,15 @@ void Admission::add(WaitingRequest request) {
   begin_return();
 }
 
-bool Admission::send_to_worker(const WaitingRequest &request) {
+bool Admission::send_to_worker(WaitingRequest &request) {
   std::vector<BorrowedFd> fds{request.connection};
   for (const UniqueFd &part : request.parts) fds.emplace_back(part);
+  request.entry.take_out();
   // A full buffer is full of what no worker reads; the tick tries again.
-  if (!sandbox_->handoff.send(handoff::Connection{request.received}, fds)) return false;
+  if (!sandbox_->handoff.send(handoff::Connection{request.received}, fds)) {
+    request.entry.keep();
+    return false;
+  }
   sandbox_->page->handed.fetch_add(1, std::memory_order_release);
   return true;
 }

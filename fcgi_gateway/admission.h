@@ -33,6 +33,7 @@
 #include "fcgi_gateway/connection_queue.h"
 #include "fcgi_gateway/figures.h"
 #include "fcgi_gateway/leaving_sandboxes.h"
+#include "fcgi_gateway/ledger.h"
 #include "fcgi_gateway/machine_cap.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/slow_requests.h"
@@ -68,12 +69,14 @@ class Admission final : private CapMember {
     SlowRequests &slow;
     UnreadAnswers &unread;
     MachineCap &cap;
+    const Ledger &ledger;
   };
   // A sandbox that has the lease.
   struct Sandbox {
     scoreboard::MappedBoard board;
     handoff::MappedPage page;
     MessageSocket handoff;
+    LedgerEntry entry;
   };
 
   // What shared refers to and socket outlive this.
@@ -88,12 +91,13 @@ class Admission final : private CapMember {
   void end_lease();
   // Nobody accepts through this any more: somebody else polls the socket. The queue waits on.
   void suspend();
-  // A request that was slow and is whole now.
+  // A request that was slow and is whole now, or one of which nothing has been read.
   void add(WaitingRequest request);
   // Gives what is queued `response`.
   void refuse_queue(const std::shared_ptr<const Response> &response);
 
   [[nodiscard]] bool holds_connections() const { return !queue_.empty(); }
+  [[nodiscard]] bool has_sandbox() const { return sandbox_ != nullptr; }
 
  private:
   enum class State : std::uint8_t { kOff, kCalm, kListening, kLooking, kTaken, kReturning };
@@ -119,7 +123,7 @@ class Admission final : private CapMember {
   bool take_message();
   bool take_gift(Packet &packet);
   void hand_out();
-  bool send_to_worker(const WaitingRequest &request);
+  bool send_to_worker(WaitingRequest &request);
   void hand_to_idle();
   void refuse(WaitingRequest request, const std::shared_ptr<const Response> &response);
   void trim();
@@ -145,6 +149,7 @@ class Admission final : private CapMember {
   SlowRequests &slow_;
   UnreadAnswers &unread_;
   MachineCap &cap_;
+  const Ledger &ledger_;
   const std::uint32_t tenant_;
   const std::string name_;
   const TenantSocket &socket_;

@@ -33,7 +33,7 @@ class ConnectionQueue {
   // The oldest, or the youngest. Only when not empty.
   [[nodiscard]] WaitingRequest pop_front() { return take(waiting_.begin()); }
   [[nodiscard]] WaitingRequest pop_back() { return take(std::prev(waiting_.end())); }
-  [[nodiscard]] const WaitingRequest &front() const { return waiting_.front().request; }
+  [[nodiscard]] WaitingRequest &front() { return waiting_.front().request; }
 
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
   [[nodiscard]] std::size_t size() const { return waiting_.size(); }

@@ -4,26 +4,38 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <functional>
 
 #include "base/log.h"
+#include "fcgi_gateway/foreign_fd.h"
 #include "fcgi_gateway/refusal.h"
+#include "protocols/gateway_link/inheritance.h"
 
 namespace paddock::fcgi_gateway {
+namespace {
+
+constexpr int kInheritedPerTurn = 64;
+// In which the tenant of what was inherited has to have a sandbox.
+constexpr auto kUnclaimedTime = std::chrono::seconds(60);
+
+}  // namespace
 
 using gateway_link::Mode;
 
-Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options)
+Gateway::Gateway(EventLoop loop, MessageSocket link, GatewayOptions options, Ledger ledger)
     : loop_(std::move(loop)),
+      inheritance_(std::move(options.inheritance)),
+      ledger_(std::move(ledger)),
       link_(loop_, std::move(link)),
       figures_(loop_, options.report_interval,
                {[this](const gateway_link::Refused &refused) { return tell(refused); },
                 [this](const gateway_link::Waiting &waiting) { return tell(waiting); }}),
       reports_(loop_),
       refuser_(loop_, options.refusing, figures_),
-      slow_(loop_, figures_, refuser_, std::move(options.spool), options.slow_requests,
+      slow_(loop_, figures_, refuser_, ledger_, std::move(options.spool), options.slow_requests,
             [this](std::uint32_t tenant, WaitingRequest request) { whole(tenant, std::move(request)); }),
-      unread_(loop_, figures_, refuser_, options.unread_answers),
+      unread_(loop_, figures_, refuser_, ledger_, options.unread_answers),
       cap_(loop_) {}
 
 Gateway::~Gateway() {
@@ -34,7 +46,12 @@ Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, GatewayOpti
   PADDOCK_CHECK(install_accept_timeout());
   PADDOCK_TRY(EventLoop loop, EventLoop::create());
   UniqueFd reports = std::move(options.reports);
-  std::unique_ptr<Gateway> gateway(new Gateway(std::move(loop), std::move(link), std::move(options)));
+  Ledger ledger;
+  if (options.inheritance) {
+    PADDOCK_TRY(ledger, Ledger::create(options.descriptors));
+  }
+  std::unique_ptr<Gateway> gateway(
+      new Gateway(std::move(loop), std::move(link), std::move(options), std::move(ledger)));
   Gateway &self = *gateway;
   PADDOCK_CHECK(self.link_.start([&self](Packet packet) { return self.receive(std::move(packet)); },
                                  [&self](Result<void> how) {
@@ -42,6 +59,7 @@ Result<std::unique_ptr<Gateway>> Gateway::create(MessageSocket link, GatewayOpti
                                    self.loop_.stop();
                                  }));
   if (reports.valid()) PADDOCK_CHECK(self.read_reports(std::move(reports)));
+  if (self.inheritance_) PADDOCK_CHECK(self.read_inheritance());
   self.link_.send(gateway_link::Hello{static_cast<std::uint32_t>(::getpid())});
   return gateway;
 }
@@ -70,7 +88,9 @@ Result<void> Gateway::receive(Packet packet) {
     case gateway_link::SetMode::kType: {
       PADDOCK_TRY(const auto message, packet.as<gateway_link::SetMode>());
       PADDOCK_TRY(Tenant *const tenant, find(message.tenant, "SetMode"));
-      return set_mode(message.tenant, *tenant, message.mode, message.refusal);
+      PADDOCK_CHECK(set_mode(message.tenant, *tenant, message.mode, message.refusal));
+      claim(message.tenant, *tenant);
+      return {};
     }
     case gateway_link::Lease::kType: {
       PADDOCK_TRY(const auto message, packet.as<gateway_link::Lease>());
@@ -104,7 +124,9 @@ Result<void> Gateway::add(const gateway_link::AddTenant &message, UniqueFd fd) {
   at->second.name = message.name;
   numbers_[message.name] = message.tenant;
   at->second.socket = std::move(socket);
-  return set_mode(message.tenant, at->second, message.mode, message.refusal);
+  PADDOCK_CHECK(set_mode(message.tenant, at->second, message.mode, message.refusal));
+  claim(message.tenant, at->second);
+  return {};
 }
 
 void Gateway::leave_mode(std::uint32_t number, Tenant &tenant) {
@@ -164,10 +186,12 @@ Result<void> Gateway::lease(const gateway_link::Lease &message, std::vector<Uniq
   PADDOCK_TRY(sandbox.page, handoff::MappedPage::map(fds[gateway_link::kPage], true));
   sandbox.handoff = MessageSocket(std::move(fds[gateway_link::kHandoff]));
   if (!tenant->admission)
-    tenant->admission =
-        std::make_unique<Admission>(Admission::Shared{loop_, figures_, refuser_, slow_, unread_, cap_},
-                                    message.tenant, tenant->name, tenant->socket);
-  return tenant->admission->lease(std::move(terms), std::move(sandbox));
+    tenant->admission = std::make_unique<Admission>(
+        Admission::Shared{loop_, figures_, refuser_, slow_, unread_, cap_, ledger_}, message.tenant,
+        tenant->name, tenant->socket);
+  PADDOCK_CHECK(tenant->admission->lease(std::move(terms), std::move(sandbox)));
+  claim(message.tenant, *tenant);
+  return {};
 }
 
 Result<void> Gateway::set_mode(std::uint32_t number, Tenant &tenant, Mode mode,
@@ -238,6 +262,81 @@ void Gateway::whole(std::uint32_t number, WaitingRequest request) {
   if (!tenant.admission) return;  // only who had a lease has slow requests
   tenant.admission->add(std::move(request));
   if (tenant.polled) wake(number);
+}
+
+// --- what a gateway before has left
+
+Result<void> Gateway::read_inheritance() {
+  PADDOCK_CHECK(inheritance_->out.set_nonblocking(true));
+  PADDOCK_CHECK(loop_.watch(inheritance_->out.fd(), EPOLLIN, [this](std::uint32_t) { receive_inherited(); }));
+  guardian_.emplace(loop_, ledger_, *inheritance_);
+  return guardian_->start();
+}
+
+void Gateway::receive_inherited() {
+  for (int i = 0; i < kInheritedPerTurn; ++i) {
+    auto packet = inheritance_->out.receive();
+    if (!packet && packet.error().code == EAGAIN) return;
+    if (!packet || !packet->has_value()) {
+      log::error("the inheritance is broken: what this gateway holds ends with it");
+      return loop_.unwatch(inheritance_->out.fd());
+    }
+    const auto request = (*packet)->as<gateway_link::HeldRequest>();
+    const auto answer = (*packet)->as<gateway_link::HeldAnswer>();
+    if (!request && !answer) continue;
+    const std::string name = request ? request->tenant : answer->tenant;
+    std::vector<Packet> &of_tenant = unclaimed_[name];
+    of_tenant.push_back(std::move(**packet));
+    if (const auto known = numbers_.find(name); known != numbers_.end())
+      claim(known->second, tenants_.at(known->second));
+    if (unclaimed_timer_ == 0)
+      unclaimed_timer_ = loop_.after(kUnclaimedTime, [this] {
+        unclaimed_timer_ = 0;
+        unclaimed_.clear();
+      });
+  }
+}
+
+void Gateway::claim(std::uint32_t number, Tenant &tenant) {
+  const auto found = unclaimed_.find(tenant.name);
+  if (found == unclaimed_.end()) return;
+  std::erase_if(found->second, [&](Packet &packet) { return deliver(number, tenant, packet); });
+  if (found->second.empty()) {
+    unclaimed_.erase(found);
+  } else if (tenant.polled) {
+    wake(number);
+  }
+}
+
+// False: it waits for the tenant's next sandbox.
+bool Gateway::deliver(std::uint32_t number, Tenant &tenant, Packet &packet) {
+  std::vector<UniqueFd> &fds = packet.fds;
+  if (const auto answer = packet.as<gateway_link::HeldAnswer>(); answer) {
+    if (fds.size() == 2)
+      unread_.inherit(number, tenant.name, std::move(fds[0]), std::move(fds[1]), answer->offset,
+                      answer->request_over);
+    return true;
+  }
+  if (fds.empty() || !is_unix_stream(fds.front())) return true;
+  const bool untouched = fds.size() == 1;
+  if (tenant.refusal) {
+    // Of another, somebody has read the part that tells whom to answer.
+    if (untouched) refuser_.refuse(number, tenant.name, std::move(fds.front()), tenant.refusal);
+    return true;
+  }
+  if (tenant.mode != Mode::kLeased || !tenant.admission || !tenant.admission->has_sandbox()) return false;
+  if (untouched) {
+    WaitingRequest request;
+    request.connection = std::move(fds.front());
+    request.entry = LedgerEntry(ledger_, request.connection, tenant.name);
+    request.entry.is_request(Ledger::kNoFiles);
+    tenant.admission->add(std::move(request));
+  } else {
+    UniqueFd connection = std::move(fds.front());
+    fds.erase(fds.begin());
+    slow_.inherit(number, std::move(connection), std::move(fds));
+  }
+  return true;
 }
 
 Result<std::shared_ptr<const Response>> Gateway::shared_response(const gateway_link::Refusal &refusal) {

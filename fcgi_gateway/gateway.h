@@ -7,11 +7,14 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "base/message_socket.h"
 #include "fcgi_gateway/admission.h"
 #include "fcgi_gateway/figures.h"
+#include "fcgi_gateway/guardian.h"
+#include "fcgi_gateway/ledger.h"
 #include "fcgi_gateway/machine_cap.h"
 #include "fcgi_gateway/refusal_reports.h"
 #include "fcgi_gateway/refuser.h"
@@ -31,6 +34,9 @@ struct GatewayOptions {
   std::size_t unread_answers = 4096;                 // the same
   Spool spool;
   UniqueFd reports;  // of what the web server refused itself (refusal_reports.h); may be none
+  // Where what is held goes when this gateway ends, and comes from; none: it ends with it.
+  std::optional<Inheritance> inheritance;
+  std::size_t descriptors = 0;  // that may be open, where there is one
 };
 
 class Gateway {
@@ -44,7 +50,8 @@ class Gateway {
   Gateway &operator=(const Gateway &) = delete;
 
   // Serves until the supervisor closes the link (a value), or sends what no supervisor would (an error): a
-  // gateway that knows not what it should do ends, and is started anew with all that it has to know.
+  // gateway that knows not what it should do ends, and is started anew with all that it has to know. For the
+  // next to have what this one holds it is not destroyed.
   Result<void> run();
 
  private:
@@ -57,7 +64,7 @@ class Gateway {
     std::unique_ptr<Admission> admission;     // from the first lease on
   };
 
-  explicit Gateway(EventLoop loop, MessageSocket link, GatewayOptions options);
+  explicit Gateway(EventLoop loop, MessageSocket link, GatewayOptions options, Ledger ledger);
   Result<void> receive(Packet packet);
   Result<void> add(const gateway_link::AddTenant &message, UniqueFd fd);
   Result<void> set_mode(std::uint32_t number, Tenant &tenant, gateway_link::Mode mode,
@@ -76,10 +83,20 @@ class Gateway {
     return true;
   }
   void whole(std::uint32_t number, WaitingRequest request);
+  Result<void> read_inheritance();
+  void receive_inherited();
+  void claim(std::uint32_t number, Tenant &tenant);
+  bool deliver(std::uint32_t number, Tenant &tenant, Packet &packet);
   Result<void> read_reports(UniqueFd socket);
   Result<std::shared_ptr<const Response>> shared_response(const gateway_link::Refusal &refusal);
 
   EventLoop loop_;
+  std::optional<Inheritance> inheritance_;
+  Ledger ledger_;
+  std::optional<Guardian> guardian_;
+  // What was inherited of tenants that are not known, or have no sandbox, yet.
+  std::unordered_map<std::string, std::vector<Packet>> unclaimed_;
+  EventLoop::TimerId unclaimed_timer_ = 0;
   // Responses by their hash: a machine where everybody is refused the same way keeps one copy.
   std::unordered_map<std::size_t, std::weak_ptr<const Response>> responses_;
   SupervisorLink link_;

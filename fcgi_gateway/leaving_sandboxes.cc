@@ -17,8 +17,8 @@ LeavingSandboxes::~LeavingSandboxes() {
   for (const Leaving &leaving : leaving_) loop_.unwatch(leaving.handoff.fd());
 }
 
-void LeavingSandboxes::add(MessageSocket handoff) {
-  const At at = leaving_.insert(leaving_.end(), {std::move(handoff)});
+void LeavingSandboxes::add(MessageSocket handoff, LedgerEntry entry) {
+  const At at = leaving_.insert(leaving_.end(), {std::move(handoff), std::move(entry)});
   if (!loop_.watch(at->handoff.fd(), EPOLLIN, [this, at](std::uint32_t) { receive(at); })) leaving_.erase(at);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/event_loop.h"
 #include "base/message_socket.h"
+#include "fcgi_gateway/ledger.h"
 
 namespace paddock::fcgi_gateway {
 
@@ -21,11 +22,12 @@ class LeavingSandboxes {
   LeavingSandboxes &operator=(const LeavingSandboxes &) = delete;
 
   // handoff: our end, non-blocking. It is closed when the other end is.
-  void add(MessageSocket handoff);
+  void add(MessageSocket handoff, LedgerEntry entry);
 
  private:
   struct Leaving {
     MessageSocket handoff;
+    LedgerEntry entry;
     unsigned messages = 0;
   };
   using At = std::list<Leaving>::iterator;

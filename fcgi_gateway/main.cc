@@ -7,8 +7,10 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <map>
+#include <vector>
 
 #include "base/hardening.h"
 #include "base/log.h"
@@ -22,6 +24,7 @@ struct Options {
   int link_fd = -1;
   int spool_fd = -1;
   int reports_fd = -1;
+  std::vector<int> inheritance;
   log::Level log_level = log::Level::kInfo;
 };
 
@@ -41,6 +44,7 @@ Result<void> serve(const Options &options) {
   // Ctrl-C at a terminal reaches the whole process group; when the gateway ends is the supervisor's to say.
   ::signal(SIGINT, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
+  ::signal(SIGPIPE, SIG_IGN);
   PADDOCK_TRY(const std::size_t descriptors, raise_descriptor_limit());
   fcgi_gateway::GatewayOptions setup;
   setup.refusing.connections =
@@ -58,9 +62,18 @@ Result<void> serve(const Options &options) {
       return errno_error("use descriptor " + std::to_string(options.reports_fd) + " for reports");
     setup.reports.reset(options.reports_fd);
   }
+  if (!options.inheritance.empty()) {
+    setup.inheritance.emplace();
+    PADDOCK_TRY(setup.inheritance->in, open_link(options.inheritance.front()));
+    PADDOCK_TRY(setup.inheritance->out, open_link(options.inheritance.back()));
+    setup.descriptors = descriptors;
+  }
   PADDOCK_CHECK(give_up_privileges());
-  PADDOCK_TRY(const auto gateway, fcgi_gateway::Gateway::create(std::move(link), std::move(setup)));
-  return gateway->run();
+  PADDOCK_TRY(auto gateway, fcgi_gateway::Gateway::create(std::move(link), std::move(setup)));
+  const auto served = gateway->run();
+  if (!served) log::error(served.error().message());
+  // What it holds is its guardian's now, and would be taken out of the ledger.
+  std::_Exit(served ? 0 : 1);
 }
 
 }  // namespace
@@ -81,6 +94,12 @@ int main(int argc, char **argv) {
         ->check(CLI::NonNegativeNumber);
     app.add_option("--reports-fd", options.reports_fd,
                    "descriptor of a datagram socket to which Apache's module tells what it refused itself")
+        ->check(CLI::NonNegativeNumber);
+    app.add_option("--inheritance-fds", options.inheritance,
+                   "descriptors of a socket's two ends (SOCK_SEQPACKET): where what is held goes when this "
+                   "process ends, "
+                   "and where it comes from")
+        ->expected(2)
         ->check(CLI::NonNegativeNumber);
     const std::map<std::string, log::Level> levels{{"debug", log::Level::kDebug},
                                                    {"info", log::Level::kInfo},

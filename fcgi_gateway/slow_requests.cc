@@ -1,7 +1,9 @@
 #include "fcgi_gateway/slow_requests.h"
 
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,9 +57,11 @@ bool write_all(BorrowedFd fd, std::span<const std::uint8_t> bytes) {
 struct SlowRequests::Request {
   std::uint32_t tenant = 0;
   WaitingRequest kept;
-  std::uint64_t part_size = 0;  // of the worker's part, not looked at yet from part_read on
+  // The sizes of the parts that somebody else has filled, and how far they have been looked through.
+  std::vector<std::uint64_t> part_sizes;
+  std::size_t part = 0;
   std::uint64_t part_read = 0;
-  UniqueFd file;  // ours, after the worker's part
+  UniqueFd file;  // ours, after those
   std::uint64_t size = 0;
   std::uint64_t body = 0;
   std::int64_t announced = 0;  // the body's length, -1 where it is not told
@@ -68,11 +72,12 @@ struct SlowRequests::Request {
   std::optional<std::list<int>::iterator> silent;  // in the site's list
 };
 
-SlowRequests::SlowRequests(EventLoop &loop, Figures &figures, Refuser &refuser, Spool spool, std::size_t most,
-                           Whole whole)
+SlowRequests::SlowRequests(EventLoop &loop, Figures &figures, Refuser &refuser, const Ledger &ledger,
+                           Spool spool, std::size_t most, Whole whole)
     : loop_(loop),
       figures_(figures),
       refuser_(refuser),
+      ledger_(ledger),
       spool_(std::move(spool)),
       most_(most),
       whole_(std::move(whole)) {}
@@ -106,15 +111,37 @@ void SlowRequests::collect(std::uint32_t tenant, UniqueFd connection, std::strin
   request->tenant = tenant;
   request->kept.connection = std::move(connection);
   request->kept.received = std::move(received);
-  request->kept.progress = std::make_unique<fastcgi::RequestAssembler>(request_limits());
-  request->kept.share = SpoolShare(found->second.spooled);
   if (part.valid()) {
     const auto size = handoff::sealed_size(part);
     if (!size) return;
-    request->part_size = *size;
+    request->part_sizes.push_back(*size);
     request->kept.parts.push_back(std::move(part));
   }
-  Site &site = found->second;
+  take_in(found->second, std::move(request));
+}
+
+void SlowRequests::inherit(std::uint32_t tenant, UniqueFd connection, std::vector<UniqueFd> parts) {
+  const auto found = sites_.find(tenant);
+  if (found == sites_.end() || !is_unix_stream(connection)) return;
+  auto request = std::make_unique<Request>();
+  request->tenant = tenant;
+  request->kept.connection = std::move(connection);
+  for (const UniqueFd &part : parts) {
+    struct stat status {};
+    if (::fstat(part.get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+    request->part_sizes.push_back(static_cast<std::uint64_t>(status.st_size));
+  }
+  request->kept.parts = std::move(parts);
+  take_in(found->second, std::move(request));
+}
+
+void SlowRequests::take_in(Site &site, std::unique_ptr<Request> request) {
+  const std::uint32_t tenant = request->tenant;
+  request->kept.progress = std::make_unique<fastcgi::RequestAssembler>(request_limits());
+  request->kept.share = SpoolShare(site.spooled);
+  request->kept.entry = LedgerEntry(ledger_, request->kept.connection, site.name);
+  if (!enter_received(*request, bytes_of(request->kept.received))) return;
+  enter(*request);
   const int fd = request->kept.connection.get();
   const bool room = make_room(site);
   ++site.connections;
@@ -127,6 +154,28 @@ void SlowRequests::collect(std::uint32_t tenant, UniqueFd connection, std::strin
     return refuse(take(fd), site.terms.too_many);
   }
   begin(fd);
+}
+
+// What the ledger says of it, when that has changed.
+void SlowRequests::enter(Request &request) {
+  Ledger::Files files = Ledger::kNoFiles;
+  std::size_t count = 0;
+  const auto add = [&](const UniqueFd &file) {
+    if (file.valid() && count < files.size()) files[count] = file.get();
+    if (file.valid()) ++count;
+  };
+  add(request.kept.head);
+  for (const UniqueFd &part : request.kept.parts) add(part);
+  add(request.file);
+  if (count <= files.size()) request.kept.entry.is_request(files);
+}
+
+// Of `received` the ledger needs a copy that outlives us.
+bool SlowRequests::enter_received(Request &request, std::span<const std::uint8_t> bytes) {
+  if (!ledger_.kept() || bytes.empty()) return true;
+  UniqueFd &head = request.kept.head;
+  if (!head.valid()) head.reset(::memfd_create("paddock-head", MFD_CLOEXEC));
+  return head.valid() && write_all(head, bytes);
 }
 
 bool SlowRequests::make_room(Site &site) {
@@ -145,7 +194,7 @@ void SlowRequests::begin(int fd) {
   const Site &site = sites_.at(request.tenant);
   request.timer = loop_.after(site.terms.time, [this, fd] { look_at_time(fd); });
   request.size = request.kept.received.size();
-  if (request.size == 0 && request.part_size == 0) {
+  if (request.size == 0 && request.part_sizes.empty()) {
     auto &silent = sites_.at(request.tenant).silent;
     request.silent = silent.insert(silent.end(), fd);
   }
@@ -154,16 +203,21 @@ void SlowRequests::begin(int fd) {
   continue_part(fd);
 }
 
-// What the worker has put into a file has to be looked through to know where the request ends.
+// What somebody else has put into files has to be looked through to know where the request ends.
 void SlowRequests::continue_part(int fd) {
   Request &request = *requests_.at(fd);
   const Site &site = sites_.at(request.tenant);
-  for (int turn = 0; request.part_read < request.part_size; ++turn) {
+  for (int turn = 0; request.part < request.part_sizes.size(); ++turn) {
+    if (request.part_read == request.part_sizes[request.part]) {
+      ++request.part;
+      request.part_read = 0;
+      continue;
+    }
     if (turn == kReadsPerTurn) {
       request.turn = loop_.after(0ms, [this, fd] { continue_part(fd); });
       return;
     }
-    const ssize_t got = ::pread(request.kept.parts.front().get(), read_buffer().data(), kReadSize,
+    const ssize_t got = ::pread(request.kept.parts[request.part].get(), read_buffer().data(), kReadSize,
                                 static_cast<off_t>(request.part_read));
     if (got <= 0) return conclude(fd, Outcome::kClose);
     request.part_read += static_cast<std::uint64_t>(got);
@@ -184,13 +238,15 @@ void SlowRequests::advance(int fd) {
   Request &request = *requests_.at(fd);
   const Site &site = sites_.at(request.tenant);
   for (int turn = 0; turn < kReadsPerTurn; ++turn) {
+    request.kept.entry.take_out();
     const ssize_t got = ::recv(fd, read_buffer().data(), kReadSize, MSG_DONTWAIT);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0 && errno == EAGAIN) return;
+    if (got < 0 && errno == EAGAIN) return request.kept.entry.keep();
     if (got <= 0) return conclude(fd, Outcome::kClose);
     no_longer_silent(request);
     const auto bytes = read_buffer().first(static_cast<std::size_t>(got));
     if (const Outcome kept = keep(request, site, bytes); kept != Outcome::kMore) return conclude(fd, kept);
+    enter(request);
     const Outcome outcome = understand(request, site, bytes);
     if (outcome != Outcome::kMore) return conclude(fd, outcome);
   }
@@ -202,6 +258,7 @@ SlowRequests::Outcome SlowRequests::keep(Request &request, const Site &site,
   WaitingRequest &kept = request.kept;
   if (kept.parts.empty() && !request.file.valid() &&
       kept.received.size() + bytes.size() <= handoff::kMaxReceived) {
+    if (!enter_received(request, bytes)) return Outcome::kNoSpace;
     kept.received.append(reinterpret_cast<const char *>(bytes.data()), bytes.size());
     return Outcome::kMore;
   }
@@ -256,6 +313,9 @@ SlowRequests::Outcome SlowRequests::understand(Request &request, const Site &sit
           return Outcome::kClose;
         received.erase(0, received.size() - bytes.size());
         bytes = bytes_of(received);
+        request.kept.head.reset();
+        if (!enter_received(request, bytes)) return Outcome::kClose;
+        enter(request);
         break;
       }
     }
@@ -307,6 +367,7 @@ void SlowRequests::look_at_time(int fd) {
 }
 
 void SlowRequests::refuse(std::unique_ptr<Request> request, const std::shared_ptr<const Response> &response) {
+  request->kept.entry.reset();
   request->kept.parts.clear();
   // Nobody to answer where no request has begun; and no time for it where too many are being answered.
   if (request->kept.progress->request_id() == 0 || refuser_.room(request->tenant) == 0)

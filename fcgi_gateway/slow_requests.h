@@ -12,9 +12,11 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/event_loop.h"
 #include "fcgi_gateway/figures.h"
+#include "fcgi_gateway/ledger.h"
 #include "fcgi_gateway/refuser.h"
 #include "fcgi_gateway/spool.h"
 #include "fcgi_gateway/waiting_request.h"
@@ -46,8 +48,8 @@ class SlowRequests {
   static constexpr std::uint64_t kLeastRate = 500;
 
   // most: connections at once, of all tenants.
-  SlowRequests(EventLoop &loop, Figures &figures, Refuser &refuser, Spool spool, std::size_t most,
-               Whole whole);
+  SlowRequests(EventLoop &loop, Figures &figures, Refuser &refuser, const Ledger &ledger, Spool spool,
+               std::size_t most, Whole whole);
   ~SlowRequests();
   SlowRequests(const SlowRequests &) = delete;
   SlowRequests &operator=(const SlowRequests &) = delete;
@@ -56,6 +58,8 @@ class SlowRequests {
   // received: what has come so far, followed by what part (invalid: none) holds. Both may be anything, and
   // the connection any descriptor: they come from a sandbox. Ignored where the tenant has no terms.
   void collect(std::uint32_t tenant, UniqueFd connection, std::string received, UniqueFd part);
+  // The same of what a gateway before held: all that came is in `parts`.
+  void inherit(std::uint32_t tenant, UniqueFd connection, std::vector<UniqueFd> parts);
   // Closes all of a tenant's, and forgets its terms.
   void drop(std::uint32_t tenant);
 
@@ -72,11 +76,14 @@ class SlowRequests {
   struct Request;
   enum class Outcome : std::uint8_t { kMore, kWhole, kClose, kTooLong, kTooLarge, kNoSpace };
 
+  void take_in(Site &site, std::unique_ptr<Request> request);
   bool make_room(Site &site);
   void no_longer_silent(Request &request);
   void begin(int fd);
   void continue_part(int fd);
   void advance(int fd);
+  void enter(Request &request);
+  bool enter_received(Request &request, std::span<const std::uint8_t> bytes);
   Outcome keep(Request &request, const Site &site, std::span<const std::uint8_t> bytes);
   Outcome understand(Request &request, const Site &site, std::span<const std::uint8_t> bytes);
   void conclude(int fd, Outcome outcome);
@@ -87,6 +94,7 @@ class SlowRequests {
   EventLoop &loop_;
   Figures &figures_;
   Refuser &refuser_;
+  const Ledger &ledger_;
   const Spool spool_;
   const std::size_t most_;
   const Whole whole_;

@@ -31,7 +31,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t *data, std::size_t size
                                    return true;
                                  }});
   fcgi_gateway::Refuser refuser(*loop, {}, figures);
-  fcgi_gateway::SlowRequests slow(*loop, figures, refuser, fcgi_gateway::Spool(), 4,
+  auto ledger = fcgi_gateway::Ledger::create(256);
+  if (!ledger) std::abort();
+  fcgi_gateway::SlowRequests slow(*loop, figures, refuser, *ledger, fcgi_gateway::Spool(), 4,
                                   [](std::uint32_t, const fcgi_gateway::WaitingRequest &request) {
                                     if (request.received.empty() && request.parts.empty()) std::abort();
                                   });

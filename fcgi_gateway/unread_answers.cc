@@ -1,11 +1,11 @@
 #include "fcgi_gateway/unread_answers.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <utility>
 
@@ -17,12 +17,8 @@ namespace {
 
 constexpr std::size_t kPieceSize = std::size_t{64} * 1024;
 constexpr int kPiecesPerTurn = 8;
-
-// One buffer for all connections: nothing outlives a turn.
-std::array<char, kPieceSize> &piece_buffer() {
-  static std::array<char, kPieceSize> buffer;
-  return buffer;
-}
+// Of a tenant that has had no lease from this gateway.
+constexpr UnreadTerms kInheritedTerms{64, std::uint64_t{64} << 20, std::chrono::seconds(60)};
 
 }  // namespace
 
@@ -62,19 +58,29 @@ void UnreadAnswers::send(std::uint32_t tenant, UniqueFd connection, UniqueFd ans
       left > site.terms.bytes - std::min(site.terms.bytes, site.bytes))
     return figures_.refused(tenant, gateway_link::reason::kUnread);
   const int fd = connection.get();
+  if (::fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) != 0) return;  // sendfile(2) has no flag for that
   if (!loop_.watch(connection, EPOLLOUT, [this, fd](std::uint32_t) { advance(fd); })) return;
   Answer entry;
   entry.tenant = tenant;
   entry.connection = std::move(connection);
   entry.file = std::move(answer);
-  entry.begin = entry.at = offset;
+  entry.begin = offset;
+  entry.own_at = static_cast<off_t>(offset);
   entry.end = *size;
   entry.request_over = request_over;
+  entry.entry = LedgerEntry(ledger_, entry.connection, site.name);
+  entry.entry.is_answer(entry.file.get(), offset, request_over);
   entry.timer = loop_.after(site.terms.time, [this, fd] { look_at_time(fd); });
   answers_.emplace(fd, std::move(entry));
   ++site.connections;
   site.bytes += left;
   figures_.hold(tenant, Figures::Held::kUnread, 1);
+}
+
+void UnreadAnswers::inherit(std::uint32_t tenant, const std::string &name, UniqueFd connection,
+                            UniqueFd answer, std::uint64_t offset, bool request_over) {
+  if (sites_.find(tenant) == sites_.end()) set_terms(tenant, name, kInheritedTerms);
+  send(tenant, std::move(connection), std::move(answer), offset, request_over);
 }
 
 UnreadAnswers::Answer UnreadAnswers::take(int fd) {
@@ -85,33 +91,29 @@ UnreadAnswers::Answer UnreadAnswers::take(int fd) {
   loop_.unwatch(answer.connection);
   Site &site = sites_.at(answer.tenant);
   --site.connections;
-  site.bytes -= answer.end - answer.at;
+  site.bytes -= answer.end - answer.at();
+  answer.entry.reset();
   figures_.hold(answer.tenant, Figures::Held::kUnread, -1);
   return answer;
 }
 
 void UnreadAnswers::advance(int fd) {
   Answer &answer = answers_.at(fd);
-  for (int piece = 0; piece < kPiecesPerTurn && answer.at < answer.end; ++piece) {
-    auto &buffer = piece_buffer();
-    const ssize_t got = ::pread(answer.file.get(), buffer.data(),
-                                std::min<std::uint64_t>(buffer.size(), answer.end - answer.at),
-                                static_cast<off_t>(answer.at));
-    if (got <= 0) return cut(fd);
-    const ssize_t sent =
-        ::send(fd, buffer.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL | MSG_DONTWAIT);
+  for (int piece = 0; piece < kPiecesPerTurn && answer.at() < answer.end; ++piece) {
+    const ssize_t sent = ::sendfile(fd, answer.file.get(), answer.position(),
+                                    std::min<std::uint64_t>(kPieceSize, answer.end - answer.at()));
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0 && errno == EAGAIN) return;
+    if (sent == 0) return cut(fd);
     if (sent < 0) {
       // The client has gone: nothing was refused.
       take(fd);
       return;
     }
-    answer.at += static_cast<std::uint64_t>(sent);
     sites_.at(answer.tenant).bytes -= static_cast<std::uint64_t>(sent);
     answer.moved_at = Clock::now();
   }
-  if (answer.at < answer.end) return;
+  if (answer.at() < answer.end) return;
   Answer done = take(fd);
   if (done.request_over) return;
   const Site &site = sites_.at(done.tenant);
@@ -121,7 +123,7 @@ void UnreadAnswers::advance(int fd) {
 void UnreadAnswers::look_at_time(int fd) {
   Answer &answer = answers_.at(fd);
   const auto time = sites_.at(answer.tenant).terms.time;
-  const auto earned = std::chrono::milliseconds((answer.at - answer.begin) * 1'000 / kLeastRate);
+  const auto earned = std::chrono::milliseconds((answer.at() - answer.begin) * 1'000 / kLeastRate);
   const auto end = std::min(answer.moved_at + time, answer.since + time + earned);
   const auto now = Clock::now();
   if (end > now) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <vector>
 
 #include "protocols/handoff/handoff.h"
@@ -31,7 +32,10 @@ std::string pattern(std::size_t size) {
 
 // A gateway's part for one tenant, and a client.
 struct Sender {
-  explicit Sender(const UnreadTerms &terms) { answers.set_terms(1, "test", terms); }
+  explicit Sender(const UnreadTerms &terms) {
+    ::signal(SIGPIPE, SIG_IGN);
+    answers.set_terms(1, "test", terms);
+  }
 
   UniqueFd send(UniqueFd file, std::uint64_t offset = 0, bool request_over = false) {
     int ends[2];
@@ -67,7 +71,8 @@ struct Sender {
                    },
                    [](const gateway_link::Waiting &) { return true; }}};
   Refuser refuser{loop, {}, figures};
-  UnreadAnswers answers{loop, figures, refuser, 4};
+  Ledger ledger = *Ledger::create(256);
+  UnreadAnswers answers{loop, figures, refuser, ledger, 4};
 };
 
 constexpr UnreadTerms kPlenty{2, 4 << 20, 1min};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/unique_fd.h"
+#include "fcgi_gateway/ledger.h"
 #include "protocols/fastcgi/request_assembler.h"
 
 namespace paddock::fcgi_gateway {
@@ -38,11 +39,13 @@ class SpoolShare {
 
 struct WaitingRequest {
   UniqueFd connection;
-  std::string received;         // not empty: the whole request has been received, this and the parts
+  std::string received;  // not empty, or there are parts: the whole request has been received, this and those
   std::vector<UniqueFd> parts;  // files
+  UniqueFd head;                // a file with what `received` holds, for the ledger
   SpoolShare share;
   // What has been understood of it so far, for refusing it. Null: nothing was read.
   std::unique_ptr<fastcgi::RequestAssembler> progress;
+  LedgerEntry entry;  // goes before the descriptors do
 };
 
 }  // namespace paddock::fcgi_gateway

@@ -103,10 +103,15 @@ void ServiceManager::forget(const std::string &name) {
   send("FDSTOREREMOVE=1\nFDNAME=" + name);
 }
 
-std::optional<UniqueFd> ServiceManager::take_listener(const std::string &name) {
+std::optional<UniqueFd> ServiceManager::take(const std::string &name) {
   auto node = stored_.extract(name);
   if (node.empty()) return std::nullopt;
-  if (still_listens(node.mapped())) return std::move(node.mapped());
+  return std::move(node.mapped());
+}
+
+std::optional<UniqueFd> ServiceManager::take_listener(const std::string &name) {
+  auto kept = take(name);
+  if (!kept || still_listens(*kept)) return kept;
   forget(name);
   return std::nullopt;
 }

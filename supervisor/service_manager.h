@@ -31,9 +31,11 @@ class ServiceManager {
   void stopping();
   void alive();
 
-  // Keeps a duplicate of a listening socket under `name`, for our successor. One descriptor a name.
+  // Keeps a duplicate of a socket under `name`, for our successor. One descriptor a name.
   void store(const std::string &name, BorrowedFd fd);
   void forget(const std::string &name);
+  // What a predecessor stored: taken out of what stored() holds.
+  [[nodiscard]] std::optional<UniqueFd> take(const std::string &name);
   // A socket that a predecessor stored, if it still listens: taken out of what stored() holds.
   [[nodiscard]] std::optional<UniqueFd> take_listener(const std::string &name);
   [[nodiscard]] const std::map<std::string, UniqueFd> &stored() const { return stored_; }

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/message_socket.h"
 #include "supervisor/commands.h"
 #include "supervisor/control_server.h"
 #include "supervisor/limits.h"
@@ -24,6 +25,7 @@ namespace {
 constexpr auto kLeftOverPoll = std::chrono::milliseconds(50);
 constexpr int kSpoolFd = HelperProgram::kLinkFd + 1;
 constexpr int kReportsFd = kSpoolFd + 1;
+constexpr int kInheritanceFd = kReportsFd + 1;  // and the next
 constexpr auto kStopPoll = std::chrono::milliseconds(10);
 // Of the sandboxes, one in so many is stopped each time that the host is short of memory.
 constexpr std::size_t kReliefShare = 4;
@@ -195,14 +197,21 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   SpawnOptions gateway;
   // Opened here: the gateway's account cannot search the directory above it.
   PADDOCK_TRY(spool_, open_file(spool_path(runtime_), O_PATH | O_DIRECTORY));
-  gateway.fds = {{spool_, kSpoolFd}, {refusal_reports_, kReportsFd}};
+  PADDOCK_CHECK(open_inheritance());
+  gateway.fds = {{spool_, kSpoolFd},
+                 {refusal_reports_, kReportsFd},
+                 {inheritance_.first, kInheritanceFd},
+                 {inheritance_.second, kInheritanceFd + 1}};
   gateway.arguments = {program_dir + "/paddock-gateway",
                        "--link-fd",
                        link_fd,
                        "--spool-fd",
                        std::to_string(kSpoolFd),
                        "--reports-fd",
-                       std::to_string(kReportsFd)};
+                       std::to_string(kReportsFd),
+                       "--inheritance-fds",
+                       std::to_string(kInheritanceFd),
+                       std::to_string(kInheritanceFd + 1)};
   gateway.environment = environment;
   gateway.uid = runtime_.gateway_uid;
   gateway.gid = runtime_.gateway_gid;
@@ -242,6 +251,24 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
   gateway_->cap_requests(config_->apache_requests);
   gateway_->start();
   zygotes_->want(*config_);
+  return {};
+}
+
+// In the service manager's store as the listening sockets are: what a gateway that died with us held is there
+// for the next.
+Result<void> Supervisor::open_inheritance() {
+  const std::string in = "_inheritance-in";  // no tenant's name begins so
+  const std::string out = "_inheritance-out";
+  auto known_in = manager_.take(in);
+  auto known_out = manager_.take(out);
+  if (known_in && known_out) {
+    inheritance_ = {std::move(*known_in), std::move(*known_out)};
+    return {};
+  }
+  PADDOCK_TRY(auto ends, MessageSocket::pair());
+  inheritance_ = {std::move(ends.first).take(), std::move(ends.second).take()};
+  manager_.store(in, inheritance_.first);
+  manager_.store(out, inheritance_.second);
   return {};
 }
 

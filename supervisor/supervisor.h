@@ -75,6 +75,7 @@ class Supervisor {
              bool hand_over);
 
   void start_dashboard(const std::string &program_dir);
+  Result<void> open_inheritance();
   Result<void> start_mail(const std::string &program_dir);
   Result<void> start_programs(const std::string &program_dir);
   [[nodiscard]] Result<void> prepare_sockets();
@@ -122,6 +123,7 @@ class Supervisor {
   policies::SocketKey socket_key_;
   std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
   UniqueFd spool_;
+  std::pair<UniqueFd, UniqueFd> inheritance_;  // of gateways: where it goes in, and out
   UniqueFd refusal_reports_;
   KeptOpcaches opcaches_;
   std::unique_ptr<MemoryPressure> pressure_;  // null: the host does not measure it

@@ -46,6 +46,9 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+# What the gateway held, beside the tenants' sockets.
+INHERITANCE = ("_inheritance-in", "_inheritance-out")
+
 
 @pytest.fixture
 def kept_host(make_paddock, make_apache):
@@ -87,7 +90,7 @@ def test_restart(kept_host):
         for _ in range(3):
             load.more(20)
             assert kept_host.stop() == 0
-            assert set(kept_host.manager.stored) == {"alice", "bob"}
+            assert set(kept_host.manager.stored) == {"alice", "bob", *INHERITANCE}
             start_again(kept_host)
         load.more(20)
     assert not load.failures(), f"{len(load.failures())} of {len(load.outcomes)}: {load.failures()[:10]}"
@@ -142,12 +145,12 @@ def test_reload_moves_the_store(kept_host):
     bob = kept_host.tenants.pop("bob")
     kept_host.write_config()
     kept_host.supervisor.send_signal(signal.SIGHUP)
-    machine.wait_for(lambda: set(kept_host.manager.stored) == {"alice"}, 10, "bob's socket is forgotten")
+    machine.wait_for(lambda: set(kept_host.manager.stored) == {"alice", *INHERITANCE}, 10, "bob's socket is forgotten")
     kept_host.manager.wait_for("READY=1", machine.patience(10))
     kept_host.tenants["bob"] = bob
     kept_host.write_config()
     kept_host.cli("reload")
-    machine.wait_for(lambda: set(kept_host.manager.stored) == {"alice", "bob"}, 10, "bob's socket is stored")
+    machine.wait_for(lambda: set(kept_host.manager.stored) == {"alice", "bob", *INHERITANCE}, 10, "bob's socket is stored")
     assert kept_host.apache.sites["bob"].get("/hello.php").status == 200
     assert kept_host.keeper("alice") == keeper, "a tenant that has not changed notices nothing"
 
@@ -158,4 +161,4 @@ def test_a_stored_socket_without_its_file_is_replaced(kept_host):
     path.unlink()
     start_again(kept_host)
     assert kept_host.apache.sites["alice"].get("/hello.php").status == 200
-    assert set(kept_host.manager.stored) == {"alice", "bob"}
+    assert set(kept_host.manager.stored) == {"alice", "bob", *INHERITANCE}

@@ -235,7 +235,11 @@ class Paddock:
         return sorted(found)
 
     def gateway(self):
-        return self._only("gateway")
+        return self._only("gateway", lambda pid: not process.is_guardian(pid))
+
+    def guardian(self):
+        """Passes on what the gateway held."""
+        return self._only("gateway", process.is_guardian)
 
     def zygote(self):
         """That of the default PHP and php.ini's opcache; others say in their titles what they are of."""

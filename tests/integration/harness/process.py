@@ -67,6 +67,11 @@ def switches(pid):
     return int(fields["voluntary_ctxt_switches"]) + int(fields["nonvoluntary_ctxt_switches"])
 
 
+def is_guardian(pid):
+    """Whether that is the gateway's guardian."""
+    return _read(pid, "comm").strip() == b"paddock-guardia"  # cut off by the kernel
+
+
 def title(pid):
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
