@@ -22,6 +22,7 @@
 #include "base/file.h"
 #include "base/message_socket.h"
 #include "base/process.h"
+#include "fcgi_gateway/guardian.h"
 #include "fcgi_gateway/refusal.h"
 #include "protocols/fastcgi/params.h"
 #include "protocols/fastcgi/record.h"
@@ -89,14 +90,19 @@ class GatewayProcess {
     REQUIRE(ends.ok());
     link_ = std::move(ends->first);
     SpawnOptions options;
-    options.arguments = {PADDOCK_GATEWAY, "--link-fd", "3", "--reports-fd", "4", "--log-level", "error"};
+    auto inheritance = MessageSocket::pair();
+    REQUIRE(inheritance.ok());
+    inheritance_ = {std::move(inheritance->first), std::move(inheritance->second)};
+    options.arguments = {PADDOCK_GATEWAY,     "--link-fd", "3", "--reports-fd", "4",
+                         "--inheritance-fds", "5",         "6", "--log-level",  "error"};
     for (const char *name : {"ASAN_OPTIONS", "UBSAN_OPTIONS"})
       if (const char *value = ::getenv(name); value != nullptr)
         options.environment.push_back(std::string(name) + "=" + value);
     const UniqueFd reports(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     const sockaddr_un where = address(reports_path());
     REQUIRE(::bind(reports.get(), reinterpret_cast<const sockaddr *>(&where), sizeof where) == 0);
-    options.fds = {{ends->second.fd(), 3}, {reports, 4}};
+    options.fds = {
+        {ends->second.fd(), 3}, {reports, 4}, {inheritance_.in.fd(), 5}, {inheritance_.out.fd(), 6}};
     auto child = spawn(options);
     REQUIRE(child.ok());
     child_ = std::move(child).value();
@@ -203,11 +209,14 @@ class GatewayProcess {
   }
 
   MessageSocket &link() { return link_; }
+  // Of what a gateway before is to have held.
+  [[nodiscard]] const MessageSocket &inheritance() const { return inheritance_.in; }
   [[nodiscard]] const Child &child() const { return child_; }
 
  private:
   PrivateDirectory directory_;
   MessageSocket link_;
+  Inheritance inheritance_;
   Child child_;
   std::uint32_t probes_ = 0;
   std::optional<ExitStatus> ended_;

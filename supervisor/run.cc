@@ -18,7 +18,10 @@ using std::chrono::milliseconds;
 // between the attempts to remove it, doubled each time.
 constexpr milliseconds kFirstRemovalWait{1};
 constexpr int kRemovalAttempts = 14;  // 16 s in all
-constexpr int kKeepingAttempts = 8;   // a quarter of a second
+// For a sandbox of which nothing is known but that it may be there.
+constexpr milliseconds kLostPoll{20};
+constexpr milliseconds kLostPatience{10'000};
+constexpr int kKeepingAttempts = 8;  // a quarter of a second
 
 std::uint32_t milliseconds_of(std::chrono::milliseconds duration) {
   return static_cast<std::uint32_t>(std::clamp<std::int64_t>(duration.count(), 0, UINT32_MAX));
@@ -193,7 +196,7 @@ void Run::opened(Result<std::vector<UniqueFd>> trees) {
                                    },
                                .on_failed =
                                    [weak](const Error &error) {
-                                     if (const auto self = weak.lock()) self->ended(error.message());
+                                     if (const auto self = weak.lock()) self->clone_lost(error.message());
                                    }});
 }
 
@@ -223,6 +226,22 @@ void Run::spawned(Child keeper) {
     self->ended("the keeper ended: " + status.to_string());
   });
   callbacks_.on_cloned();
+}
+
+// There may be a sandbox all the same, and it may be serving: with its link closed it finishes its requests
+// and ends.
+void Run::clone_lost(const std::string &why) {
+  if (!link_) return;
+  link_->close();
+  const auto now = Clock::now();
+  if (lost_at_ == Clock::time_point{}) lost_at_ = now;
+  const auto populated = cgroup_.populated();
+  if (!populated || !*populated || now - lost_at_ >= kLostPatience) return ended(why);
+  patience_timer_.expires_after(kLostPoll);
+  patience_timer_.async_wait([weak = weak_from_this(), why](const boost::system::error_code &error) {
+    const auto self = weak.lock();
+    if (!error && self) self->clone_lost(why);
+  });
 }
 
 void Run::on_packet(Packet &packet) {

@@ -79,6 +79,7 @@ class Run : public std::enable_shared_from_this<Run> {
   void set_limits(const keeper_link::SetLimits &limits);
 
   [[nodiscard]] const AdmissionLink &admission() const { return admission_; }
+  void leave_handoff() { admission_.leave_handoff(); }
   [[nodiscard]] cgroups::Cgroup &cgroup() { return cgroup_; }
   [[nodiscard]] const cgroups::Cgroup &cgroup() const { return cgroup_; }
   [[nodiscard]] bool ready() const { return ready_; }
@@ -100,6 +101,7 @@ class Run : public std::enable_shared_from_this<Run> {
       cgroups::Cgroup cgroup, Callbacks callbacks);
   void opened(Result<std::vector<UniqueFd>> trees);
   void spawned(Child keeper);
+  void clone_lost(const std::string &why);
   void on_packet(Packet &packet);
   Result<void> add_opcache(zygote_link::Spawn &spawn, std::vector<UniqueFd> &fds);
   [[nodiscard]] bool leaves_opcache() const {
@@ -134,6 +136,7 @@ class Run : public std::enable_shared_from_this<Run> {
   bool ready_ = false;
   OpcacheFiles opcache_;  // empty: the keeper has made its own
   bool keep_opcache_ = false;
+  Clock::time_point lost_at_{};  // the zygote's answer
   bool ended_in_order_ = false;  // no worker was broken off: what all share is whole
   RunEnd end_;
 };

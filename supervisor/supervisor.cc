@@ -490,6 +490,8 @@ void Supervisor::finish_stop_when_quiet() {
       std::all_of(tenants_.begin(), tenants_.end(), [&](const auto &entry) { return quiet(entry.second); }) &&
       std::all_of(leaving_.begin(), leaving_.end(), quiet) && left_overs_.empty();
   if (all_quiet || hand_over_) {
+    for (const auto &[name, tenant] : tenants_) tenant->leave_handoff();
+    for (const auto &tenant : leaving_) tenant->leave_handoff();
     gateway_->stop();
     zygotes_->stop();
     if (mail_) mail_->stop();

@@ -103,6 +103,10 @@ class Tenant {
   [[nodiscard]] policies::Php php() const { return config_->php_of(*settings_); }
   [[nodiscard]] const std::string &socket_path() const { return socket_path_; }
   [[nodiscard]] State state() const { return state_; }
+  // Before the gateway ends for good (AdmissionLink::leave_handoff()).
+  void leave_handoff() {
+    if (run_) run_->leave_handoff();
+  }
   [[nodiscard]] const Run *run() const { return run_.get(); }
   [[nodiscard]] const Block *block_in_force() const { return services_.blocks.find(settings_->name); }
   [[nodiscard]] const Block *throttle_in_force() const { return services_.throttles.find(settings_->name); }

@@ -128,6 +128,23 @@ all_package_tests() {
   fi
 }
 
+# A machine of its own from the packages. Last, and left out where the rest has taken so long that the run as a whole
+# might not end within an hour and a half: what else runs in a VM has tested the same programs by then.
+box_test() {
+  if ((SECONDS > 4200)); then
+    echo 'left out: more than 70 minutes have gone; sudo tests/box/run is the test'
+    return
+  fi
+  bounded 1080 tests/box/run --console "$PWD/$log_directory/box-console.log"
+}
+all_box_tests() {
+  if compgen -G 'build/packages/paddock_*.deb' >/dev/null; then
+    stage box 'the Vagrant box: tour, restarts, upgrade' '' box_test || true
+  else
+    not_run box 'the Vagrant box: tour, restarts, upgrade' 'there are no packages'
+  fi
+}
+
 test_everything() {
   local -A built=()
   rm -rf "$results"
@@ -137,5 +154,6 @@ test_everything() {
   all_integration_tests
   all_package_tests
   all_vm_tests
+  all_box_tests
   python3 -B scripts/summary.py "$results/stages.tsv" "$log_directory"
 }
