@@ -159,7 +159,8 @@ def soak(options, accounts):
                 time.sleep(random.uniform(0, 1))
             (safe, errors), (doomed, of_doomed) = (load.result() for load in loads)
             requests += safe + doomed
-            told_off += of_doomed.pop("status")
+            # A kill may come in the middle of an answer.
+            told_off += of_doomed.pop("status") + of_doomed.pop("read")
             lost += [f"requests: {count} {kind} errors" for kind, count in {**errors}.items() if count]
             lost += [f"requests: {count} {kind} errors of those that are killed"
                      for kind, count in of_doomed.items() if count]
