@@ -277,6 +277,7 @@ void Gateway::receive_inherited() {
   for (int i = 0; i < kInheritedPerTurn; ++i) {
     auto packet = inheritance_->out.receive();
     if (!packet && packet.error().code == EAGAIN) return;
+    if (!packet && packet.error().code == EBADMSG) continue;
     if (!packet || !packet->has_value()) {
       log::error("the inheritance is broken: what this gateway holds ends with it");
       return loop_.unwatch(inheritance_->out.fd());

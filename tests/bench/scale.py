@@ -80,7 +80,7 @@ class PaddockCrowd:
         machine.wait_for(self.paddock.answers, 60, "`paddock status` answers")
 
     def memory(self):
-        pids = {"supervisor": self.paddock.supervisor.pid, "gateway": self.paddock.gateway(),
+        pids = {"supervisor": self.paddock.supervisor.pid, "gateway": self.paddock.gateway(), "guardian": self.paddock.guardian(),
                 "zygote": self.paddock.zygote()}
         return {name: process.rss(pid) for name, pid in pids.items()}
 

@@ -159,6 +159,7 @@ FAULTS = [
           afterwards=killed_for_memory_is_told, marks=CONTROLLERS),
 
     Fault("paddockd: SIGSTOP", lambda p: stopped(p.supervisor.pid), carol=WAITS),
+    Fault("guardian: SIGSTOP", lambda p: stopped(p.guardian())),
     Fault("gateway: SIGSTOP", lambda p: stopped(p.gateway()), carol=WAITS),
     Fault("zygote: SIGSTOP", lambda p: stopped(p.zygote()), carol=WAITS),
     Fault("keeper: SIGSTOP", lambda p: stopped(p.keeper("alice"))),

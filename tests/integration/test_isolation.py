@@ -256,8 +256,9 @@ def test_cgroup_is_its_own(host):
     assert host.paddock.cgroup not in inner
 
 
-def test_the_gateway_has_no_rights(host):
-    pid = host.paddock.gateway()
+@pytest.mark.parametrize("which", ["gateway", "guardian"])
+def test_the_gateway_has_no_rights(host, which):
+    pid = getattr(host.paddock, which)()
     status = process.status(pid)
     account = host.paddock.accounts.get(0)
     assert status["Uid"].split() == [str(account.pw_uid)] * 4

@@ -240,7 +240,7 @@ def test_a_supervisor_that_was_killed_leaves_no_orphans(own_host):
     assert host.bob.get("/hello.php").ok().text == "hello\n"
 
     def only_known():
-        known = {host.paddock.supervisor.pid, host.paddock.gateway(), host.paddock.zygote(),
+        known = {host.paddock.supervisor.pid, host.paddock.gateway(), host.paddock.guardian(), host.paddock.zygote(),
                  *host.paddock.sandbox("alice"), *host.paddock.sandbox("bob")}
         return set(host.paddock.in_cgroup()) <= known and host.paddock.keeper("alice") and host.paddock.keeper("bob")
 

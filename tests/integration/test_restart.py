@@ -112,12 +112,11 @@ def test_supervisor_dies(kept_host, number):
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
 def test_helpers_die(kept_host, number):
     with visitors(kept_host) as load:
-        for part in ("gateway", "zygote"):
+        for find in (kept_host.gateway, kept_host.guardian, kept_host.zygote):
             load.more(20)
-            (pid,) = kept_host.in_cgroup(part)
+            pid = find()
             process.kill(pid, number)
-            machine.wait_for(lambda part=part, pid=pid: [other for other in kept_host.in_cgroup(part) if other != pid],
-                             20, f"another {part}")
+            machine.wait_for(lambda find=find, pid=pid: find() != pid, 20, f"another {find.__name__}")
         load.more(20)
     assert not load.failures(), f"{len(load.failures())} of {len(load.outcomes)}: {load.failures()[:10]}"
 
