@@ -26,7 +26,7 @@ def gateway_killed(paddock, number=signal.SIGKILL):
 
 
 def gateway_crashes(paddock):
-    gateway_killed(paddock, signal.SIGSEGV)
+    gateway_killed(paddock, signal.SIGABRT)  # of SIGSEGV a sanitizer makes a report
 
 
 def guardian_killed(paddock):
