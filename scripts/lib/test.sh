@@ -131,11 +131,11 @@ all_package_tests() {
 # A machine of its own from the packages. Last, and left out where the rest has taken so long that the run as a whole
 # might not end within an hour and a half: what else runs in a VM has tested the same programs by then.
 box_test() {
-  if ((SECONDS > 4200)); then
-    echo 'left out: more than 70 minutes have gone; sudo tests/box/run is the test'
+  if ((SECONDS > 3900)); then
+    echo 'left out: more than 65 minutes have gone; sudo tests/box/run is the test'
     return
   fi
-  bounded 1080 tests/box/run --console "$PWD/$log_directory/box-console.log"
+  bounded 1000 tests/box/run --console "$PWD/$log_directory/box-console.log"
 }
 all_box_tests() {
   if compgen -G 'build/packages/paddock_*.deb' >/dev/null; then
