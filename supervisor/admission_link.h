@@ -27,8 +27,8 @@ class AdmissionLink {
   [[nodiscard]] std::array<BorrowedFd, gateway_link::kLeaseFds> lease_fds() const {
     return {board_, page_, handoff_};
   }
-  // No gateway will be given it any more. What a worker gives away then it keeps where nobody else has this
-  // end: in a socket that we alone have, it would wait for nobody.
+  // No gateway will be given it any more. A worker keeps what it would give away once nobody has this end; as
+  // long as we alone had it, that would end with us.
   void leave_handoff() { handoff_.reset(); }
 
  private:
