@@ -155,3 +155,30 @@ TEST_CASE("what is no inheritance is passed over") {
   const UniqueFd client = connect_to(directory / "socket");
   CHECK(gateway.next<gateway_link::Wake>(5s));
 }
+
+TEST_CASE(
+    "a guardian passes on what a sandbox had given away, but no file that could change or be waited for") {
+  GatewayProcess gateway;
+  PrivateDirectory directory;
+  const UniqueFd socket = listen_at(directory / "socket");
+  gateway.add(1, socket, Mode::kLeased);
+  const auto sandbox = gateway.lease(terms());
+  gateway.settle();
+  REQUIRE(gateway.child().signal(SIGSTOP).ok());
+  auto [client, held] = connection();
+  const UniqueFd open_file = memory_file("open");
+  const UniqueFd sealed_file = memory_file("sealed");
+  REQUIRE(handoff::seal(sealed_file).ok());
+  for (const UniqueFd *file : {&open_file, &sealed_file})
+    REQUIRE(sandbox.handoff.send(handoff::Slow{"head"}, std::vector<BorrowedFd>{held, *file}).ok());
+  REQUIRE(gateway.child().signal(SIGKILL).ok());
+  REQUIRE(wait_readable(gateway.left().fd(), 5s));
+  const auto packet = gateway.left().receive();
+  REQUIRE((packet.ok() && packet->has_value()));
+  CHECK((*packet)->as<gateway_link::HeldRequest>()->tenant == "tenant1");
+  REQUIRE((*packet)->fds.size() == 3);
+  std::array<char, 16> buffer;
+  CHECK(::pread((*packet)->fds[1].get(), buffer.data(), buffer.size(), 0) == 4);
+  CHECK(::pread((*packet)->fds[2].get(), buffer.data(), buffer.size(), 0) == 6);
+  CHECK_FALSE(wait_readable(gateway.left().fd(), 200ms));
+}

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/file.h"
 #include "fcgi_gateway/foreign_fd.h"
 #include "protocols/fastcgi/params.h"
 #include "protocols/handoff/handoff.h"
@@ -42,14 +43,8 @@ std::span<const std::uint8_t> bytes_of(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t *>(text.data()), text.size()};
 }
 
-bool write_all(BorrowedFd fd, std::span<const std::uint8_t> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
-  return true;
+std::string_view text_of(std::span<const std::uint8_t> bytes) {
+  return {reinterpret_cast<const char *>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
@@ -140,7 +135,7 @@ void SlowRequests::take_in(Site &site, std::unique_ptr<Request> request) {
   request->kept.progress = std::make_unique<fastcgi::RequestAssembler>(request_limits());
   request->kept.share = SpoolShare(site.spooled);
   request->kept.entry = LedgerEntry(ledger_, request->kept.connection, site.name);
-  if (!enter_received(*request, bytes_of(request->kept.received))) return;
+  if (!enter_received(*request, request->kept.received)) return;
   enter(*request);
   const int fd = request->kept.connection.get();
   const bool room = make_room(site);
@@ -171,11 +166,11 @@ void SlowRequests::enter(Request &request) {
 }
 
 // Of `received` the ledger needs a copy that outlives us.
-bool SlowRequests::enter_received(Request &request, std::span<const std::uint8_t> bytes) {
+bool SlowRequests::enter_received(Request &request, std::string_view bytes) {
   if (!ledger_.kept() || bytes.empty()) return true;
   UniqueFd &head = request.kept.head;
   if (!head.valid()) head.reset(::memfd_create("paddock-head", MFD_CLOEXEC));
-  return head.valid() && write_all(head, bytes);
+  return head.valid() && write_all(head, bytes).ok();
 }
 
 bool SlowRequests::make_room(Site &site) {
@@ -258,8 +253,8 @@ SlowRequests::Outcome SlowRequests::keep(Request &request, const Site &site,
   WaitingRequest &kept = request.kept;
   if (kept.parts.empty() && !request.file.valid() &&
       kept.received.size() + bytes.size() <= handoff::kMaxReceived) {
-    if (!enter_received(request, bytes)) return Outcome::kNoSpace;
-    kept.received.append(reinterpret_cast<const char *>(bytes.data()), bytes.size());
+    if (!enter_received(request, text_of(bytes))) return Outcome::kNoSpace;
+    kept.received.append(text_of(bytes));
     return Outcome::kMore;
   }
   if (*site.spooled + bytes.size() > site.terms.spool_bytes) return Outcome::kNoSpace;
@@ -269,7 +264,7 @@ SlowRequests::Outcome SlowRequests::keep(Request &request, const Site &site,
     request.file = std::move(*file);
   }
   kept.share.add(bytes.size());
-  return write_all(request.file, bytes) ? Outcome::kMore : Outcome::kNoSpace;
+  return write_all(request.file, text_of(bytes)) ? Outcome::kMore : Outcome::kNoSpace;
 }
 
 SlowRequests::Outcome SlowRequests::understand(Request &request, const Site &site,
@@ -314,7 +309,7 @@ SlowRequests::Outcome SlowRequests::understand(Request &request, const Site &sit
         received.erase(0, received.size() - bytes.size());
         bytes = bytes_of(received);
         request.kept.head.reset();
-        if (!enter_received(request, bytes)) return Outcome::kClose;
+        if (!enter_received(request, received)) return Outcome::kClose;
         enter(request);
         break;
       }

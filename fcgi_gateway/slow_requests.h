@@ -11,6 +11,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -83,7 +84,7 @@ class SlowRequests {
   void continue_part(int fd);
   void advance(int fd);
   void enter(Request &request);
-  bool enter_received(Request &request, std::span<const std::uint8_t> bytes);
+  bool enter_received(Request &request, std::string_view bytes);
   Outcome keep(Request &request, const Site &site, std::span<const std::uint8_t> bytes);
   Outcome understand(Request &request, const Site &site, std::span<const std::uint8_t> bytes);
   void conclude(int fd, Outcome outcome);

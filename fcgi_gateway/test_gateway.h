@@ -211,6 +211,8 @@ class GatewayProcess {
   MessageSocket &link() { return link_; }
   // Of what a gateway before is to have held.
   [[nodiscard]] const MessageSocket &inheritance() const { return inheritance_.in; }
+  // Of what this one held, when it is gone.
+  [[nodiscard]] const MessageSocket &left() const { return inheritance_.out; }
   [[nodiscard]] const Child &child() const { return child_; }
 
  private:
