@@ -1,5 +1,7 @@
 #include "cli/host_checks.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,7 +14,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "network/probe.h"
+#include "base/process.h"
 #include "policies/socket_path.h"
 
 namespace paddock::cli {
@@ -129,6 +131,35 @@ void check_namespaces(const std::string &root, std::size_t tenants, Findings &fi
     good(findings, "namespaces", "enough of each kind for " + std::to_string(tenants) + " tenants");
 }
 
+namespace {
+
+// By paddockd, which has the libraries for it: what starts for each change of a tenant loads none of them.
+Result<void> probe_network() {
+  std::error_code error;
+  const auto beside = std::filesystem::read_symlink("/proc/self/exe", error).replace_filename("paddockd");
+  const std::string program = !error && exists(beside) ? beside.string() : "/usr/sbin/paddockd";
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("make a pipe");
+  const UniqueFd read_end(ends[0]);
+  UniqueFd write_end(ends[1]);
+  PADDOCK_TRY(const UniqueFd null, open_file("/dev/null", O_RDWR));
+  SpawnOptions options;
+  options.arguments = {program, "--probe-network"};
+  options.fds = {{null, STDIN_FILENO}, {null, STDOUT_FILENO}, {write_end, STDERR_FILENO}};
+  PADDOCK_TRY(const Child child, spawn(options));
+  write_end.reset();
+  PADDOCK_TRY(std::string told, read_all(read_end));
+  pollfd ended{child.pidfd().get(), POLLIN, 0};
+  while (::poll(&ended, 1, -1) < 0)
+    if (errno != EINTR) return errno_error("wait for " + program);
+  PADDOCK_TRY(const auto status, child.try_reap());
+  if (status && !status->signaled && status->code == 0) return {};
+  while (told.ends_with('\n')) told.pop_back();
+  return Error{told.empty() ? program + " --probe-network failed" : log::quoted(told)};
+}
+
+}  // namespace
+
 void check_networks(const policies::Config &config, Findings &findings) {
   const bool wanted = std::any_of(config.plans.begin(), config.plans.end(), [](const auto &each) {
     return each.second.network == policies::Network::kNat;
@@ -136,7 +167,7 @@ void check_networks(const policies::Config &config, Findings &findings) {
   if (!wanted) return;
   const std::string subject = "tenants' networks";
   if (::geteuid() != 0) return doubtful(findings, subject, "only root can try them", "run doctor as root");
-  if (const auto tried = network::probe_kernel(); !tried)
+  if (const auto tried = probe_network(); !tried)
     return bad(
         findings, subject, tried.error().message(),
         "a kernel with veth and nftables (modules veth, nf_tables, nft_masq, nft_nat, nft_reject_inet, "

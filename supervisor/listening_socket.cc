@@ -63,11 +63,15 @@ Result<UniqueFd> bind_at(const std::string &path, gid_t apache_gid, int type) {
   if (::fchdir(directory.get()) != 0) return errno_error("enter the directory of " + path);
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, kBoundName, sizeof kBoundName);
-  ::unlink(kBoundName);
   // The socket's file takes its mode from the umask alone (unix(7)); nobody may connect before the owner is
   // set.
   const mode_t old = ::umask(0777);
-  const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
+  const auto try_bind = [&] {
+    return ::bind(fd.get(), reinterpret_cast<const sockaddr *>(&address), sizeof address);
+  };
+  int bound = try_bind();
+  // One who was killed before the renaming has left it.
+  if (bound != 0 && errno == EADDRINUSE && ::unlink(kBoundName) == 0) bound = try_bind();
   const int code = errno;
   ::umask(old);
   if (::fchdir(before.get()) != 0) return errno_error("return to the working directory");

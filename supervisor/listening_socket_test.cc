@@ -39,6 +39,10 @@ TEST_CASE("only the group of Apache reaches a socket, and nobody else can list t
     CHECK(::connect(client.get(), reinterpret_cast<sockaddr *>(&address), sizeof address) == 0);
     // A second one at the same path replaces it: what a dead supervisor left is no obstacle.
     CHECK(supervisor::listen_at(directory + "/a.sock", kApache).ok());
+    // Nor is one that was killed before its socket had a name.
+    REQUIRE(replace_file(directory + "/new", "", 0600).ok());
+    CHECK(supervisor::listen_at(directory + "/b.sock", kApache).ok());
+    CHECK_FALSE(std::filesystem::exists(directory + "/new"));
   }
   // Sockets of a dead run go, files that are none stay.
   REQUIRE(replace_file(directory + "/keep", "", 0600).ok());

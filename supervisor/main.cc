@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "network/probe.h"
 #include "policies/config_file.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/supervisor.h"
@@ -61,16 +62,25 @@ int main(int argc, char **argv) {
   std::string program_dir = own_directory();
   std::string log_file;
   bool hand_over = false;
+  bool probe_network = false;
   app.add_option("--config", config_path, "the config file")->capture_default_str();
   app.add_option("--program-dir", program_dir, "where paddock-gateway and paddock-php are")
       ->capture_default_str();
   app.add_option("--log-file", log_file, "write the log there instead of to standard error");
   app.add_flag("--hand-over", hand_over,
                "under systemd: a stop leaves sockets and running requests to the next start");
+  app.add_flag("--probe-network", probe_network,
+               "try, where nobody sees it, whether this kernel can give tenants a network of their own, and end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+
+  if (probe_network) {
+    const auto able = network::probe_kernel();
+    if (!able) std::fprintf(stderr, "%s\n", able.error().message().c_str());
+    return able ? 0 : kExitFailed;
   }
 
   const auto loaded = policies::load_config(config_path);

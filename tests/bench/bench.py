@@ -26,8 +26,8 @@ class Bench:
         self.accounts = accounts
 
     @contextlib.contextmanager
-    def directory(self):
-        path = audit.private_directory()
+    def directory(self, place=None):
+        path = audit.private_directory(place)
         try:
             yield path
         finally:

@@ -66,9 +66,12 @@ class FpmPool:
     """PHP-FPM as Debian ships it: a file a pool; `idle`: ondemand pools that end workers after as many seconds."""
     name = "PHP-FPM"
 
-    def __init__(self, directory, accounts, workers, idle, ini=None, neighbours=(), account=None, docroot=None):
-        """`ini`: settings of PHP's; `account` and `docroot`: the site's, where there is one already."""
+    def __init__(self, directory, accounts, workers, idle, ini=None, neighbours=(), account=None, docroot=None,
+                 run=None):
+        """`ini`: settings of PHP's; `account` and `docroot`: the site's, where there is one already; `run`: where
+        its sockets are, if elsewhere."""
         self.directory = pathlib.Path(directory)
+        self.run = pathlib.Path(run or directory)
         self.manager = (f"pm = ondemand\npm.max_children = {workers}\npm.process_idle_timeout = {idle}s\n" if idle else
                         f"pm = static\npm.max_children = {workers}\n")
         self.manager += "".join(f"php_admin_value[{name}] = {value}\n" for name, value in (ini or {}).items())
@@ -90,7 +93,7 @@ class FpmPool:
 
     def add_pool(self, name, account, more=""):
         """Writes a pool's file; the master reads it when it starts or is reloaded."""
-        self.sockets[name] = self.directory / f"{name}.sock"
+        self.sockets[name] = self.run / f"{name}.sock"
         (self.pools / f"{name}.conf").write_text(
             f"[{name}]\nuser = {account.pw_name}\ngroup = {account.pw_name}\nlisten = {self.sockets[name]}\n"
             f"listen.owner = www-data\nlisten.mode = 0660\nlisten.backlog = 4096\n{self.manager}{more}")

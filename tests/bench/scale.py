@@ -16,6 +16,7 @@ from report import Target
 COUNTS = (10, 100, 1000, 10000)
 STARTS = 8  # of as many tenants; the smallest crowd has 10
 IDLE = "3600s"
+LOOK = 0.02  # seconds from one look for a socket to the next
 
 
 @dataclasses.dataclass
@@ -42,9 +43,10 @@ class PaddockCrowd:
     """Tenants of one account and one home, a file each, as a control panel writes them."""
     name = "Paddock"
 
-    def __init__(self, directory, accounts, count):
+    def __init__(self, directory, run, accounts, count):
         self.count = count
         self._sockets = {}
+        self._run = run
         self.account = accounts.get(1)
         self.home = directory / "homes" / "all"
         make_home(self.home, self.account)
@@ -52,7 +54,7 @@ class PaddockCrowd:
         self.script = self.home / "public_html" / "hello.php"
         plan = {"workers": 4, "idle": IDLE}
         self.paddock = Paddock(directory, accounts, plan=plan, plans={"other": plan},
-                               runtime={"php_ini_dir": contenders.PHP_INI_DIR})
+                               runtime={"php_ini_dir": contenders.PHP_INI_DIR, "run_dir": str(run)})
         self.files = directory / "tenants.d"
         self.files.mkdir()
         for number in range(count):
@@ -68,10 +70,12 @@ class PaddockCrowd:
         self.paddock.launch()
 
     def socket(self, number):
-        """Found by its name, so that nobody has to be asked before they answer; once, since the directory is large."""
+        """Found by its name, so that nobody has to be asked before they answer; once, and with pauses, since the
+        directory is large: who reads it holds up those who make something in it."""
         if number not in self._sockets:
-            found = list((self.paddock.directory / "run/sockets").glob(f"{name_of(number)}-*.sock"))
+            found = list((self._run / "sockets").glob(f"{name_of(number)}-*.sock"))
             if not found:
+                time.sleep(LOOK)
                 return None
             self._sockets[number] = found[0]
         return self._sockets[number]
@@ -112,10 +116,10 @@ class FpmCrowd:
     """The same of ondemand pools."""
     name = "PHP-FPM"
 
-    def __init__(self, directory, accounts, count):
+    def __init__(self, directory, run, accounts, count):
         self.count = count
         self.account = accounts.get(1)
-        self.pool = contenders.FpmPool(directory, accounts, 4, int(IDLE.rstrip("s")))
+        self.pool = contenders.FpmPool(directory, accounts, 4, int(IDLE.rstrip("s")), run=run)
         self.script = self.pool.docroot / "hello.php"
         (self.pool.pools / f"{contenders.TENANT}.conf").unlink()
         for number in range(count):
@@ -264,8 +268,9 @@ def _reloads(crowd, figures, rounds):
 
 def _measure(bench, make, count):
     figures = Figures()
-    with bench.directory() as directory:
-        crowd = make(directory, bench.accounts, count)
+    # Sockets in memory, as /run is.
+    with bench.directory() as directory, bench.directory("/dev/shm") as run:
+        crowd = make(directory, run, bench.accounts, count)
         try:
             start = time.perf_counter()
             crowd.launch()

@@ -299,3 +299,11 @@ def test_doctor_knows_whether_the_kernel_can(networked):
     findings = json.loads(networked.paddock.cli("doctor", "--json", check=False).stdout)["findings"]
     (found,) = [each for each in findings if each["subject"] == "tenants' networks"]
     assert found["severity"] == "ok", found
+
+
+@in_the_vm_one_is_enough
+def test_what_the_kernel_lacks_is_told():
+    tried = subprocess.run(["unshare", "--user", "--map-root-user", "sh", "-c",
+                            'echo 0 >/proc/sys/user/max_net_namespaces && exec "$1" --probe-network', "sh",
+                            machine.BIN / "paddockd"], capture_output=True, text=True, timeout=60)
+    assert (tried.returncode, tried.stderr) == (1, "make a network namespace: No space left on device\n")

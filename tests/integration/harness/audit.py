@@ -17,9 +17,9 @@ def mark():
     return f"{machine.PREFIX}{os.getpid()}-"
 
 
-def private_directory():
-    """Passable but not listable, as the directories above a home are."""
-    path = pathlib.Path(tempfile.mkdtemp(prefix=mark()))
+def private_directory(place=None):
+    """Passable but not listable, as the directories above a home are; in /tmp if nothing is said."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix=mark(), dir=place))
     path.chmod(0o711)
     return path
 

@@ -78,12 +78,13 @@ def remove_cgroup(base):
 def remove_stale():
     """Instances of runs that were killed: their cgroups with all that is in them, and their directories."""
     name = re.compile(re.escape(machine.PREFIX) + r"(\d+)-\w+")
-    for place in (machine.cgroup2_mount(), pathlib.Path("/tmp")):
+    cgroups = machine.cgroup2_mount()
+    for place in (cgroups, pathlib.Path("/tmp"), pathlib.Path("/dev/shm")):
         for path in place.glob(machine.PREFIX + "*"):
             match = name.fullmatch(path.name)
             if not match or os.path.exists(f"/proc/{match[1]}"):
                 continue
-            remove_cgroup(path) if place != pathlib.Path("/tmp") else shutil.rmtree(path, ignore_errors=True)
+            remove_cgroup(path) if place == cgroups else shutil.rmtree(path, ignore_errors=True)
 
 
 class Paddock:
@@ -369,7 +370,7 @@ class Paddock:
             problems.append(f"processes: {[(pid, process.title(pid)) for pid in self.in_cgroup()]}")
         if self._cgroups():
             problems.append(f"cgroups: {[str(path) for path in self._cgroups()]}")
-        sockets = [str(path) for path in (self.directory / "run").rglob("*") if path.is_socket()]
+        sockets = [str(path) for path in pathlib.Path(self.runtime["run_dir"]).rglob("*") if path.is_socket()]
         if sockets:
             problems.append(f"socket files: {sockets}")
         return problems
