@@ -25,6 +25,15 @@ struct TenantLink {
   std::uint32_t group = 0;
   std::uint32_t address = 0;
   std::uint32_t gateway = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(interface);
+    io(tenant);
+    io(group);
+    io(address);
+    io(gateway);
+  }
 };
 
 // Makes both ends and returns the namespace (setns(2)). The caller's own network namespace changes meanwhile,

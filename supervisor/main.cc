@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "network/probe.h"
 #include "policies/config_file.h"
+#include "supervisor/opener_process.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/supervisor.h"
 
@@ -69,8 +70,9 @@ int main(int argc, char **argv) {
   app.add_option("--log-file", log_file, "write the log there instead of to standard error");
   app.add_flag("--hand-over", hand_over,
                "under systemd: a stop leaves sockets and running requests to the next start");
-  app.add_flag("--probe-network", probe_network,
-               "try, where nobody sees it, whether this kernel can give tenants a network of their own, and end");
+  app.add_flag(
+      "--probe-network", probe_network,
+      "try, where nobody sees it, whether this kernel can give tenants a network of their own, and end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
@@ -82,6 +84,8 @@ int main(int argc, char **argv) {
     if (!able) std::fprintf(stderr, "%s\n", able.error().message().c_str());
     return able ? 0 : kExitFailed;
   }
+
+  auto opener = supervisor::OpenerProcess::start();  // while this is small
 
   const auto loaded = policies::load_config(config_path);
   for (const auto &diagnostic : loaded.diagnostics)
@@ -97,8 +101,9 @@ int main(int argc, char **argv) {
   }
   ::umask(022);
   raise_descriptor_limit();
-  auto supervisor =
-      supervisor::Supervisor::create(*loaded.config, program_dir, std::move(manager), hand_over);
+  if (!opener) log::warning(opener.error().message());
+  auto supervisor = supervisor::Supervisor::create(*loaded.config, program_dir, std::move(manager), hand_over,
+                                                   opener ? std::optional(std::move(*opener)) : std::nullopt);
   if (!supervisor) {
     log::error(supervisor.error().message());
     return kExitFailed;

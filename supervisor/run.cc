@@ -95,10 +95,11 @@ Run::~Run() {
   if (link_) link_->close();
 }
 
-Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<Zygote> zygote,
-                                        zygote_link::Spawn spawn, BorrowedFd listener, TenantLogs logs,
-                                        cgroups::Cgroup cgroup, std::optional<network::TenantLink> link,
-                                        OpcacheFiles opcache, Callbacks callbacks) {
+Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, const OpenerProcess *process,
+                                        std::shared_ptr<Zygote> zygote, zygote_link::Spawn spawn,
+                                        BorrowedFd listener, TenantLogs logs, cgroups::Cgroup cgroup,
+                                        std::optional<network::TenantLink> link, OpcacheFiles opcache,
+                                        Callbacks callbacks) {
   std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
   run->opcache_ = std::move(opcache);
   const auto give_up = [&run](const Error &error) {
@@ -107,17 +108,17 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared
   };
 
   if (spawn.seccomp.empty()) return give_up(Error{"no seccomp filter for the sandbox of " + spawn.name});
-  std::vector<TreeRequest> wanted = {
-      {spawn.home, {.directory = true, .writable = true, .follow = true, .owner = spawn.uid}}};
+  OpenTrees wanted;
+  wanted.requests = {{spawn.home, {.directory = true, .writable = true, .follow = true, .owner = spawn.uid}}};
   for (const auto &bind : spawn.binds)
-    wanted.push_back({bind.source,
-                      {.directory = false,
-                       .writable = bind.writable,
-                       .noexec = bind.noexec,
-                       .nosuid = bind.nosuid,
-                       .nodev = bind.nodev,
-                       .owner = {}},
-                      bind.may_be_missing});
+    wanted.requests.push_back({bind.source,
+                               {.directory = false,
+                                .writable = bind.writable,
+                                .noexec = bind.noexec,
+                                .nosuid = bind.nosuid,
+                                .nodev = bind.nodev,
+                                .owner = {}},
+                               bind.may_be_missing});
   auto board = scoreboard::create_board(spawn.name);
   if (!board) return give_up(board.error());
   auto mapped = scoreboard::MappedBoard::map(*board, false);
@@ -153,17 +154,14 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared
       // A keeper closes its link by ending; that, its watch reports.
       [](const Error &) {});
   run->prepared_ = {std::move(spawn), std::move(fds)};
-  TreeOpener::Also make_network;
   if (link) {
     run->interface_ = link->interface;
-    make_network = [link = std::move(*link)] { return network::make_tenant_link(link); };
+    wanted.networks.push_back(std::move(*link));
   }
-  auto opener = TreeOpener::start(
-      io, wanted,
-      [weak](Result<std::vector<UniqueFd>> trees) {
+  auto opener =
+      TreeOpener::start(io, process, std::move(wanted), [weak](Result<std::vector<UniqueFd>> trees) {
         if (const auto self = weak.lock()) self->opened(std::move(trees));
-      },
-      TreeOpener::kPatience, make_network);
+      });
   if (!opener) return give_up(opener.error());
   run->opener_ = std::move(*opener);
   return run;

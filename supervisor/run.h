@@ -57,12 +57,11 @@ class Run : public std::enable_shared_from_this<Run> {
   // and asks the zygote. `link`: for Network::kNat, made by the same child. `cgroup` has been created with
   // the plan's limits. An Error: nothing was started, and the cgroup is removed.
   // `opcache`: what an earlier run has left, of this zygote; empty: it begins with none.
-  [[nodiscard]] static Result<std::shared_ptr<Run>> start(boost::asio::io_context &io,
-                                                          std::shared_ptr<Zygote> zygote,
-                                                          zygote_link::Spawn spawn, BorrowedFd listener,
-                                                          TenantLogs logs, cgroups::Cgroup cgroup,
-                                                          std::optional<network::TenantLink> link,
-                                                          OpcacheFiles opcache, Callbacks callbacks);
+  // `process`: see TreeOpener.
+  [[nodiscard]] static Result<std::shared_ptr<Run>> start(
+      boost::asio::io_context &io, const OpenerProcess *process, std::shared_ptr<Zygote> zygote,
+      zygote_link::Spawn spawn, BorrowedFd listener, TenantLogs logs, cgroups::Cgroup cgroup,
+      std::optional<network::TenantLink> link, OpcacheFiles opcache, Callbacks callbacks);
   ~Run();
   Run(const Run &) = delete;
   Run &operator=(const Run &) = delete;

@@ -1,6 +1,7 @@
 #include "supervisor/supervisor.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -70,7 +71,7 @@ Result<void> prepare_directories(const policies::Config &config) {
 
 Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
                                                        const std::string &program_dir, ServiceManager manager,
-                                                       bool hand_over) {
+                                                       bool hand_over, std::optional<OpenerProcess> opener) {
   PADDOCK_TRY(UniqueFd lock, lock_run_dir(config.runtime.run_dir));
   PADDOCK_CHECK(prepare_directories(config));
   PADDOCK_TRY(auto hierarchy, cgroups::Hierarchy::open(config.runtime.cgroup));
@@ -94,6 +95,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::create(policies::Config config,
   std::unique_ptr<Supervisor> self(new Supervisor(std::move(config), std::move(hierarchy), std::move(blocks),
                                                   std::move(throttles), std::move(freezes), std::move(lock),
                                                   key, std::move(manager), hand_over));
+  self->opener_ = std::move(opener);
   PADDOCK_CHECK(self->prepare_sockets());
   self->apply_settings();
   self->watch_pressure();
@@ -245,9 +247,10 @@ Result<void> Supervisor::start_programs(const std::string &program_dir) {
                                        [this](std::uint64_t instance) { opcaches_.drop_of(instance); });
 
   PADDOCK_CHECK(start_mail(program_dir));
-  services_ = std::make_unique<Services>(Services{io_, runtime_, hierarchy_, blocks_, throttles_, freezes_,
-                                                  *gateway_, *zygotes_, opcaches_, accountant_, manager_,
-                                                  networks_, mail_.get(), program_dir + "/paddock-sendmail"});
+  services_ = std::make_unique<Services>(Services{
+      io_, runtime_, hierarchy_, blocks_, throttles_, freezes_, *gateway_, *zygotes_, opcaches_, accountant_,
+      manager_, networks_, opener_ ? &*opener_ : nullptr, mail_.get(), program_dir + "/paddock-sendmail"});
+  watch_opener();
   gateway_->cap_requests(config_->apache_requests);
   gateway_->start();
   zygotes_->want(*config_);
@@ -379,6 +382,16 @@ Result<void> Supervisor::add_tenant(const std::string &name) {
   return {};
 }
 
+void Supervisor::watch_opener() {
+  if (!opener_) return;
+  opener_watch_ = ChildWatch::start(io_, opener_->take_child(), [this](const ExitStatus &status) {
+    log::warning("the process that opens homes ended: " + status.to_string() +
+                 "; from now on the supervisor is forked for it");
+    services_->opener = nullptr;
+    opener_watch_.reset();
+  });
+}
+
 void Supervisor::adopt_left_overs() {
   const auto names = hierarchy_.leftovers();
   if (!names) return log::error(names.error().message());
@@ -445,6 +458,11 @@ void Supervisor::run() {
   tell_manager_we_live();
   manager_.ready();
   io_.run();
+  // It ends with its link. Waited for, so that a service manager finds nobody left.
+  opener_.reset();
+  if (!opener_watch_) return;
+  pollfd ended{opener_watch_->child().pidfd().get(), POLLIN, 0};
+  [[maybe_unused]] const int ready = ::poll(&ended, 1, 1000);
 }
 
 void Supervisor::tell_manager_we_live() {

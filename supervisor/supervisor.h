@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,12 +19,14 @@
 #include "supervisor/accountant.h"
 #include "supervisor/announcer.h"
 #include "supervisor/block_list.h"
+#include "supervisor/child_watch.h"
 #include "supervisor/enforcer.h"
 #include "supervisor/gateway.h"
 #include "supervisor/logins.h"
 #include "supervisor/mail_broker.h"
 #include "supervisor/memory_pressure.h"
 #include "supervisor/networks.h"
+#include "supervisor/opener_process.h"
 #include "supervisor/service_manager.h"
 #include "supervisor/tenant.h"
 #include "supervisor/zygotes.h"
@@ -38,9 +41,11 @@ class Supervisor {
   // left, makes the sockets. program_dir: where paddock-gateway and paddock-php are.
   // hand_over: a stop is followed by a start. It then leaves the listening sockets in the service manager's
   // store and running requests to the keepers, which end when they are done, and does not wait for either.
+  // opener: absent where it could not be started; then the supervisor does without.
   [[nodiscard]] static Result<std::unique_ptr<Supervisor>> create(policies::Config config,
                                                                   const std::string &program_dir,
-                                                                  ServiceManager manager, bool hand_over);
+                                                                  ServiceManager manager, bool hand_over,
+                                                                  std::optional<OpenerProcess> opener);
   ~Supervisor();
 
   // Serves until SIGTERM or SIGINT, then lets running requests finish and removes all that it made.
@@ -78,6 +83,7 @@ class Supervisor {
   Result<void> open_inheritance();
   Result<void> start_mail(const std::string &program_dir);
   Result<void> start_programs(const std::string &program_dir);
+  void watch_opener();
   [[nodiscard]] Result<void> prepare_sockets();
   Result<void> add_tenant(const std::string &name);
   // Adds or changes one as config_ has it.
@@ -134,6 +140,8 @@ class Supervisor {
   std::unique_ptr<MailBroker> mail_;
   Logins logins_;
   Networks networks_;
+  std::optional<OpenerProcess> opener_;
+  std::shared_ptr<ChildWatch> opener_watch_;
   std::unique_ptr<Services> services_;
   std::vector<LeftOver> left_overs_;
   std::map<std::string, Error> refused_plans_;

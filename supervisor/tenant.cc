@@ -231,9 +231,9 @@ Result<void> Tenant::try_start() {
   callbacks.on_cloned = [this] { services_.accountant.started(settings_->name, *run_); };
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
-  auto run =
-      Run::start(services_.io, zygote, std::move(spawn), listener_, std::move(logs), std::move(cgroup),
-                 std::move(link), kept ? std::move(kept->files) : OpcacheFiles{}, std::move(callbacks));
+  auto run = Run::start(services_.io, services_.opener, zygote, std::move(spawn), listener_, std::move(logs),
+                        std::move(cgroup), std::move(link), kept ? std::move(kept->files) : OpcacheFiles{},
+                        std::move(callbacks));
   if (!run) {
     if (services_.mail != nullptr) services_.mail->close(number_);
     return std::move(run).error();

@@ -46,8 +46,9 @@ struct Services {
   Accountant &accountant;
   ServiceManager &manager;
   Networks &networks;
-  MailBroker *mail;          // null: the config names no MTA
-  std::string mail_program;  // the views' sendmail
+  const OpenerProcess *opener;  // null: it could not be started, or has ended
+  MailBroker *mail;             // null: the config names no MTA
+  std::string mail_program;     // the views' sendmail
 };
 
 class Tenant {

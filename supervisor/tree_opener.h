@@ -9,32 +9,25 @@
 #include <string>
 #include <vector>
 
-#include "sandbox/detached_tree.h"
 #include "supervisor/child_watch.h"
 #include "supervisor/link.h"
+#include "supervisor/opener_process.h"
 
 namespace paddock::supervisor {
 
-struct TreeRequest {
-  std::string path;
-  sandbox::TreeRules rules;
-  bool may_be_missing = false;  // then there is no tree, and the descriptor is none
-};
-
 class TreeOpener : public std::enable_shared_from_this<TreeOpener> {
  public:
-  // The trees in the order of the requests, or why there are none; once, never from inside start().
+  // The trees in the order of the requests, and the network's namespace behind them, or why there are none;
+  // once, never from inside start().
   using OnDone = std::function<void(Result<std::vector<UniqueFd>>)>;
   static constexpr std::chrono::seconds kPatience{10};
 
-  // More for the child to do, of what may block or changes the process that does it; its descriptor comes
-  // after the trees.
-  using Also = std::function<Result<UniqueFd>()>;
+  // process: whose child opens them; null, or gone: a child of our own.
   // Dropping the opener means that no call-back comes. A child that hangs in the kernel cannot be killed: it
   // is left, and reaped when the file server is back.
   [[nodiscard]] static Result<std::shared_ptr<TreeOpener>> start(
-      boost::asio::io_context &io, const std::vector<TreeRequest> &requests, OnDone on_done,
-      std::chrono::milliseconds patience = kPatience, const Also &also = nullptr);
+      boost::asio::io_context &io, const OpenerProcess *process, OpenTrees order, OnDone on_done,
+      std::chrono::milliseconds patience = kPatience);
   ~TreeOpener();
   TreeOpener(const TreeOpener &) = delete;
   TreeOpener &operator=(const TreeOpener &) = delete;

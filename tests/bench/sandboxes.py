@@ -1,10 +1,11 @@
 """What a sandbox costs: to start, while it serves, to end."""
 
 import contextlib
+import statistics
 
 import contenders
 import measurements as measure
-from harness import bomb
+from harness import bomb, fastcgi
 from harness.paddock import Paddock
 from report import Target
 
@@ -61,6 +62,72 @@ def sandbox(bench):
         ["", "workers' CPU, µs a request", "requests/s"],
         [[name, cpu.text(1), rate.text()] for name, (cpu, rate) in results.items()],
         f"A sandbox costs **{(inside / outside - 1) * 100:.1f} %** of a request's CPU.")
+
+
+# Calls, arrays and strings, as of a plugin's hooks; prints the milliseconds of CPU that it took.
+HOOKS = """<?php
+class Hook {
+    private $callbacks = [];
+    function add($callback, $priority) {
+        $this->callbacks[$priority][spl_object_id($callback)] = ['function' => $callback, 'accepted' => 1];
+        ksort($this->callbacks);
+    }
+    function apply($value, $arguments) {
+        foreach (array_keys($this->callbacks) as $priority)
+            foreach ($this->callbacks[$priority] as $callback) {
+                $arguments[0] = $value;
+                $value = call_user_func_array($callback['function'], array_slice($arguments, 0, $callback['accepted']));
+            }
+        return $value;
+    }
+}
+function apply($hook, $value, ...$arguments) {
+    global $hooks;
+    if (!isset($hooks[$hook])) return $value;
+    array_unshift($arguments, $value);
+    return $hooks[$hook]->apply($value, $arguments);
+}
+for ($i = 0; $i < 300; $i++) {
+    $hooks["hook_$i"] = new Hook;
+    $hooks["hook_$i"]->add(fn($value) => is_string($value) ? trim($value) : $value, $i % 7);
+}
+$before = getrusage();
+for ($round = 0; $round < 200; $round++)
+    for ($i = 0; $i < 400; $i++) {
+        $value = apply("hook_$i", " value $i ");
+        $entry = ['id' => $i, 'name' => $value, 'lower' => strtolower($value)] + ['more' => 1];
+        if (isset($entry['id'])) $value .= str_replace(['a', 'b'], ['c', 'd'], $entry['name']);
+    }
+$after = getrusage();
+echo ($after['ru_utime.tv_sec'] - $before['ru_utime.tv_sec']) * 1e3
+    + ($after['ru_utime.tv_usec'] - $before['ru_utime.tv_usec']) / 1e3;
+"""
+
+
+def library(bench):
+    """What PHP alone takes, from Debian's libphp and from Debian's programs that have it built in."""
+    with contextlib.ExitStack() as stack:
+        pools = [bench.pool(stack, contenders.PaddockPool, 1, 0), bench.pool(stack, contenders.ServePool, 1),
+                 bench.pool(stack, contenders.FpmPool, 1, 0)]
+        for pool in pools:
+            (pool.docroot / "hooks.php").write_text(HOOKS)
+
+        def run(pool):
+            return float(fastcgi.fetch(pool.socket, pool.docroot / "hooks.php", seconds=60).body)
+
+        for pool in pools:
+            run(pool)
+        results = bench.rounds(pools, run, bench.options.rounds * 8)
+    against = {name: statistics.median(ours / fpm for ours, fpm in zip(values, results["PHP-FPM"]))
+               for name, values in results.items()}
+    bench.report.section(
+        "What PHP's code takes from a library",
+        f"Milliseconds of user CPU that one script takes, by its own getrusage(), {bench.options.rounds * 8} times in turns: "
+        "no system calls, no network, nothing of Paddock's or PHP-FPM's. Paddock runs Debian's `libphp8.2.so`, whose code is "
+        "position-independent and calls its own functions through a table that others could change; in `php-fpm8.2` the "
+        "same PHP is built in.",
+        ["", "ms", "of PHP-FPM's, median of the pairs"],
+        [[name, measure.Spread(values).text(1), f"{against[name]:.3f}"] for name, values in results.items()])
 
 
 def start(bench):

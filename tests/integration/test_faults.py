@@ -144,7 +144,10 @@ FAULTS = [
     Fault("gateway: EMFILE", lambda p: no_more_descriptors(p.gateway())),
     # It ends, and the next one has descriptors.
     Fault("zygote: EMFILE", lambda p: no_more_descriptors(p.zygote())),
-    Fault("paddockd: EAGAIN at fork", faults.supervisor_cannot_fork, carol=503),
+    Fault("paddockd: EAGAIN at fork", faults.supervisor_cannot_fork, carol=WAITS),
+    Fault("opener: EAGAIN at fork", lambda p: faults.fork_fails(p, p.opener(), "EAGAIN"), carol=503),
+    # The supervisor does without.
+    Fault("opener: SIGKILL", faults.opener_killed),
     Fault("zygote: ENOMEM at fork", lambda p: faults.fork_fails(p, p.zygote(), "ENOMEM"), carol=503),
     Fault("keeper: ENOMEM at its first fork",
           lambda p: faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True), carol=503),
@@ -159,6 +162,7 @@ FAULTS = [
           afterwards=killed_for_memory_is_told, marks=CONTROLLERS),
 
     Fault("paddockd: SIGSTOP", lambda p: stopped(p.supervisor.pid), carol=WAITS),
+    Fault("opener: SIGSTOP", lambda p: stopped(p.opener()), carol=WAITS),
     Fault("guardian: SIGSTOP", lambda p: stopped(p.guardian())),
     Fault("gateway: SIGSTOP", lambda p: stopped(p.gateway()), carol=WAITS),
     Fault("zygote: SIGSTOP", lambda p: stopped(p.zygote()), carol=WAITS),

@@ -150,6 +150,13 @@ def supervisor_cannot_fork(paddock):
         yield
 
 
+@contextlib.contextmanager
+def opener_killed(paddock):
+    process.kill(paddock.opener())
+    machine.wait_for(lambda: "the process that opens homes ended" in paddock.log(), 10, "the supervisor knows")
+    yield
+
+
 # --- memory
 
 

@@ -242,6 +242,11 @@ class Paddock:
         """Passes on what the gateway held."""
         return self._only("gateway", process.is_guardian)
 
+    def opener(self):
+        """Forks those that open homes."""
+        (pid,) = filter(process.is_opener, process.children_of(self.supervisor.pid))
+        return pid
+
     def zygote(self):
         """That of the default PHP and php.ini's opcache; others say in their titles what they are of."""
         return self._only("zygote", lambda pid: "," not in process.title(pid))

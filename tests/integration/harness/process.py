@@ -72,6 +72,11 @@ def is_guardian(pid):
     return _read(pid, "comm").strip() == b"paddock-guardia"  # cut off by the kernel
 
 
+def is_opener(pid):
+    """Whether that is the process that opens homes."""
+    return _read(pid, "comm").strip() == b"paddock-opener"
+
+
 def title(pid):
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 

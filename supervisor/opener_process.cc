@@ -1,0 +1,89 @@
+#include "supervisor/opener_process.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <utility>
+
+namespace paddock::supervisor {
+namespace {
+
+void close_all_but(int fd) {
+  if (fd > 3) ::close_range(3, static_cast<unsigned>(fd) - 1, 0);
+  ::close_range(static_cast<unsigned>(fd) + 1, ~0U, 0);
+}
+
+[[noreturn]] void take_orders(const MessageSocket &orders) {
+  ::prctl(PR_SET_NAME, "paddock-opener");
+  ::signal(SIGCHLD, SIG_IGN);  // nobody waits for them
+  // What a terminal or a service manager sends to all is the supervisor's, which decides when this ends.
+  for (const int ignored : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) ::signal(ignored, SIG_IGN);
+  for (;;) {
+    auto packet = orders.receive();
+    if (!packet || !*packet) ::_exit(0);
+    const auto order = (*packet)->as<OpenTrees>();
+    if (!order || (*packet)->fds.size() != 1) continue;
+    if (::fork() != 0) continue;  // one that fails closes the answer's socket, which says enough
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    ::alarm(order->patience_s + 1);
+    const MessageSocket answer(std::move((*packet)->fds.front()));
+    close_all_but(answer.fd().get());
+    open_trees(*order, answer);
+  }
+}
+
+}  // namespace
+
+void open_trees(const OpenTrees &order, const MessageSocket &answer) {
+  std::vector<UniqueFd> opened;
+  Opened told;
+  const auto fail = [&](const Error &error) {
+    told = {error.attempt, error.code, {}};
+    opened.clear();
+  };
+  for (std::uint32_t i = 0; i < order.requests.size() && told.attempt.empty(); ++i) {
+    const TreeRequest &request = order.requests[i];
+    auto tree = sandbox::open_detached_tree(request.path, request.rules);
+    if (tree)
+      opened.push_back(std::move(*tree));
+    else if (tree.error().code == ENOENT && request.may_be_missing)
+      told.missing.push_back(i);
+    else
+      fail(tree.error());
+  }
+  for (const auto &link : order.networks) {
+    if (!told.attempt.empty()) break;
+    auto made = network::make_tenant_link(link);
+    if (made)
+      opened.push_back(std::move(*made));
+    else
+      fail(made.error());
+  }
+  const std::vector<BorrowedFd> fds(opened.begin(), opened.end());
+  ::_exit(answer.send(told, fds) ? 0 : 1);
+}
+
+Result<OpenerProcess> OpenerProcess::start() {
+  const std::string attempt = "start the process that opens homes";
+  PADDOCK_TRY(auto ends, MessageSocket::pair());
+  const pid_t pid = ::fork();
+  if (pid < 0) return errno_error(attempt);
+  if (pid == 0) {
+    close_all_but(ends.second.fd().get());
+    take_orders(ends.second);
+  }
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd.valid()) return errno_error(attempt);
+  // One that does not read must not stop the supervisor.
+  PADDOCK_CHECK(ends.first.set_nonblocking(true));
+  return OpenerProcess(Child(pid, std::move(pidfd)), std::move(ends.first));
+}
+
+Result<void> OpenerProcess::open(const OpenTrees &order, const MessageSocket &answer) const {
+  const BorrowedFd fd = answer.fd();
+  return orders_.send(order, std::span(&fd, 1));
+}
+
+}  // namespace paddock::supervisor
