@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -82,6 +83,15 @@ Result<std::optional<ExitStatus>> Child::try_reap() const {
     return errno_error("wait for process " + std::to_string(pid_));
   if (info.si_pid == 0) return std::optional<ExitStatus>{};
   return std::optional(ExitStatus{info.si_code != CLD_EXITED, info.si_status});
+}
+
+Result<ExitStatus> Child::wait() const {
+  pollfd ended{pidfd_.get(), POLLIN, 0};
+  while (::poll(&ended, 1, -1) < 0)
+    if (errno != EINTR) return errno_error("wait for process " + std::to_string(pid_));
+  PADDOCK_TRY(const auto status, try_reap());
+  if (!status) return errno_error("wait for process " + std::to_string(pid_), ECHILD);
+  return *status;
 }
 
 Result<Child> spawn(const SpawnOptions &options) {

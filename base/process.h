@@ -40,6 +40,8 @@ class Child {
   // Reaps it if it has ended (waitid(2), P_PIDFD, __WALL: children that were cloned with no exit signal too).
   // nullopt: still running. Works only in the process that is its parent.
   [[nodiscard]] Result<std::optional<ExitStatus>> try_reap() const;
+  // Blocks until it has ended, and reaps it. For programs that have nothing else to do.
+  [[nodiscard]] Result<ExitStatus> wait() const;
 
  private:
   pid_t pid_ = 0;

@@ -1,7 +1,6 @@
 #include "cli/host_checks.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,11 +148,8 @@ Result<void> probe_network() {
   PADDOCK_TRY(const Child child, spawn(options));
   write_end.reset();
   PADDOCK_TRY(std::string told, read_all(read_end));
-  pollfd ended{child.pidfd().get(), POLLIN, 0};
-  while (::poll(&ended, 1, -1) < 0)
-    if (errno != EINTR) return errno_error("wait for " + program);
-  PADDOCK_TRY(const auto status, child.try_reap());
-  if (status && !status->signaled && status->code == 0) return {};
+  PADDOCK_TRY(const auto status, child.wait());
+  if (status.success()) return {};
   while (told.ends_with('\n')) told.pop_back();
   return Error{told.empty() ? program + " --probe-network failed" : log::quoted(told)};
 }

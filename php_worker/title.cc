@@ -3,6 +3,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <string>
@@ -19,29 +20,31 @@ std::size_t used = 0;
 
 }  // namespace
 
-void reserve_title_space(int argc, char **argv) {
+bool has_title_space(int argc, char **argv) {
+  return std::any_of(argv, argv + argc, [](const char *argument) {
+    return std::string_view(argument).starts_with(kTitleSpace);
+  });
+}
+
+void execute_with_title_space(const char *program, int argc, char **argv) {
+  std::string padding(kTitleSpace);
+  padding.append(kWanted, '-');
+  std::vector<char *> arguments(argv, argv + argc);
+  arguments.push_back(padding.data());
+  arguments.push_back(nullptr);
+  ::execv(program, arguments.data());
+}
+
+void use_title_space(int argc, char **argv) {
+  ::prctl(PR_SET_NAME, "paddock-php");  // execve(2) has named it after the program
   if (argc < 1) return;
   char *end = argv[0];
-  bool padded = false;
   for (int i = 0; i < argc; ++i) {
     if (argv[i] != end) break;  // not in one piece: leave the rest alone
     end += std::strlen(argv[i]) + 1;
-    if (std::string_view(argv[i]).starts_with(kTitleSpace)) padded = true;
   }
-  const auto size = static_cast<std::size_t>(end - argv[0]);
-  if (size < kWanted && !padded) {
-    std::string padding(kTitleSpace);
-    padding.append(kWanted, '-');
-    std::vector<char *> arguments(argv, argv + argc);
-    arguments.push_back(padding.data());
-    arguments.push_back(nullptr);
-    ::execv("/proc/self/exe", arguments.data());
-    // No /proc: a shorter title then.
-  }
-  ::prctl(PR_SET_NAME, "paddock-php");  // after execve of /proc/self/exe the kernel calls it "exe"
   area = argv[0];
-  area_size = size;
-  used = size;
+  area_size = used = static_cast<std::size_t>(end - argv[0]);
 }
 
 void set_title(std::string_view first, std::string_view second, std::string_view third,

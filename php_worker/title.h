@@ -5,11 +5,16 @@
 
 namespace paddock::php_worker {
 
-// Call first in main(). The kernel shows exactly the bytes that the arguments took when the program was
-// started: where that is too little for a title, starts the program again (execve of /proc/self/exe, same
-// process) with one more argument, kTitleSpace followed by padding, which the program is to ignore.
-void reserve_title_space(int argc, char **argv);
+// The kernel shows exactly the bytes that the arguments took when a program was started. So that there is
+// room for a title, paddock-php is started again with one more argument, kTitleSpace followed by padding,
+// which it ignores.
 inline constexpr std::string_view kTitleSpace = "--title-space=";
+[[nodiscard]] bool has_title_space(int argc, char **argv);
+// execve(2) of `program`. Returns if that fails.
+void execute_with_title_space(const char *program, int argc, char **argv);
+
+// Call first: what of `argv` is in one piece is where titles are written.
+void use_title_space(int argc, char **argv);
 
 // Plain stores, no system call. Bytes that are not printable ASCII become '?'; what does not fit is cut.
 // Without reserved space: nothing.

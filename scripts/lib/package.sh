@@ -18,7 +18,7 @@ php_package() {
     bounded 1800 cmake --build "build/php$version" --target paddock-php --parallel "$(nproc)" || return
   rm -rf "$tree"
   mkdir -p "$tree/debian" "$tree/build/release/bin"
-  cp "build/php$version/bin/paddock-php$version" "$tree/build/release/bin/"
+  cp "build/php$version/bin/paddock-php$version" "build/php$version/bin/paddock-php$version.so" "$tree/build/release/bin/"
   cp -r debian/changelog debian/copyright debian/source "$tree/debian/"
   for file in debian/paddock-php8.2.*; do
     sed "s/8\.2/$version/g" "$file" >"$tree/${file/8.2/"$version"}"

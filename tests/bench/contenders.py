@@ -153,7 +153,7 @@ class ServePool:
     """The same worker without a sandbox (paddock-php serve), as the same account."""
     name = "without a sandbox"
 
-    def __init__(self, directory, accounts, workers):
+    def __init__(self, directory, accounts, workers, on_libphp=False):
         self.directory = pathlib.Path(directory)
         self.account = accounts.get(1)
         make_home(self.directory / "homes" / TENANT, self.account)
@@ -166,6 +166,8 @@ class ServePool:
         self.workers_max = workers
         # The build may lie where the account cannot search.
         self.program = shutil.copy(machine.BIN / "paddock-php8.2", self.directory / "run")
+        if not on_libphp:
+            shutil.copy(machine.BIN / "paddock-php8.2.so", self.directory / "run")
         self.keeper = None
 
     def start(self, seconds=20):

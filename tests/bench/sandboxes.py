@@ -107,8 +107,10 @@ echo ($after['ru_utime.tv_sec'] - $before['ru_utime.tv_sec']) * 1e3
 def library(bench):
     """What PHP alone takes, from Debian's libphp and from Debian's programs that have it built in."""
     with contextlib.ExitStack() as stack:
-        pools = [bench.pool(stack, contenders.PaddockPool, 1, 0), bench.pool(stack, contenders.ServePool, 1),
+        pools = [bench.pool(stack, contenders.PaddockPool, 1, 0),
+                 bench.pool(stack, contenders.ServePool, 1, on_libphp=True),
                  bench.pool(stack, contenders.FpmPool, 1, 0)]
+        pools[1].name = "Paddock's worker on libphp, without a sandbox"
         for pool in pools:
             (pool.docroot / "hooks.php").write_text(HOOKS)
 
@@ -123,9 +125,9 @@ def library(bench):
     bench.report.section(
         "What PHP's code takes from a library",
         f"Milliseconds of user CPU that one script takes, by its own getrusage(), {bench.options.rounds * 8} times in turns: "
-        "no system calls, no network, nothing of Paddock's or PHP-FPM's. Paddock runs Debian's `libphp8.2.so`, whose code is "
-        "position-independent and calls its own functions through a table that others could change; in `php-fpm8.2` the "
-        "same PHP is built in.",
+        "no system calls, no network, nothing of Paddock's or PHP-FPM's. The code of Debian's `libphp8.2.so` is "
+        "position-independent and calls its own functions through a table that others could change; in `php-fpm8.2`, and in "
+        "`php8.2`, in which Paddock runs, the same PHP is built in.",
         ["", "ms", "of PHP-FPM's, median of the pairs"],
         [[name, measure.Spread(values).text(1), f"{against[name]:.3f}"] for name, values in results.items()])
 

@@ -1,6 +1,7 @@
 """Several PHPs side by side: each tenant's is the one that the config names for it."""
 
 import os
+import pathlib
 import shutil
 import signal
 
@@ -49,6 +50,28 @@ def test_each_tenant_has_its_own(phps):
     assert [apache.sites[name].run(WHICH) for name in ("alice", "bob", "carol")] == ["", "9.8", "shop"]
     assert [paddock.tenant_status(name)["php"] for name in ("alice", "bob", "carol")] == ["8.2", "9.8", "shop"]
     assert "php:" in paddock.cli("status", "carol").stdout
+
+
+def test_debians_own_program_runs_where_it_can(phps):
+    """With ours preloaded; else, or where it does not take that, ours on libphp."""
+    paddock, apache = phps
+
+    def executable(name):
+        pid = machine.wait_for(lambda: zygotes(paddock)[name]["version"] and zygotes(paddock)[name]["pid"], 20, "it is ready")
+        return os.readlink(f"/proc/{pid}/exe")
+
+    command, program = "/usr/bin/php8.2", paddock.phps["9.8"]["program"]
+    assert executable("8.2") == (str(machine.BIN / "paddock-php8.2") if machine.sanitized() else command)
+    assert executable("9.8") == program
+    # Nobody's scripts can tell.
+    what = "return implode(' ', [PHP_SAPI, PHP_VERSION, getenv('LD_PRELOAD') ?: '-', ...get_loaded_extensions()]);"
+    seen = [apache.sites[name].run(what) for name in ("alice", "bob")]
+    assert seen[0] == seen[1] and " - " in seen[0], seen
+    before = zygotes(paddock)["9.8"]["pid"]
+    pathlib.Path(program + ".so").write_text("not an object")
+    os.kill(before, signal.SIGKILL)
+    machine.wait_for(lambda: zygotes(paddock)["9.8"]["pid"] not in (0, before), 20, "it is started again")
+    assert executable("9.8") == program
 
 
 def test_a_tenant_moves_to_another(phps):
