@@ -1,6 +1,8 @@
 #include "php_worker/php_program.h"
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <climits>
@@ -15,6 +17,7 @@ namespace paddock::php_worker {
 namespace {
 
 constexpr char kSelf[] = "/proc/self/exe";
+constexpr int kPatienceMs = 10'000;
 constexpr std::string_view kPreload = "LD_PRELOAD=";
 
 std::string object_beside_program() {
@@ -44,8 +47,10 @@ bool starts_with(const std::string &object) {
   const auto child = spawn(options);
   if (!child) return false;
   write_end.reset();
-  const auto told = read_all(read_end);
+  pollfd ended{child->pidfd().get(), POLLIN, 0};
+  if (::poll(&ended, 1, kPatienceMs) != 1 && !child->signal(SIGKILL)) return false;
   const auto status = child->wait();
+  const auto told = read_all(read_end);  // one line, which the pipe holds
   return told && told->starts_with("paddock-php ") && status && status->success();
 }
 

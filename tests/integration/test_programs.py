@@ -307,7 +307,7 @@ def test_php_cgi_as_command(programs):
 def test_command_dies_at_once(programs):
     alice = programs(kind="fastcgi", command=["/bin/false"])
     assert status(alice.ask("anything")) == 500
-    assert "the program ends as it starts" in alice.log()
+    machine.wait_for(lambda: "the program ends as it starts" in alice.log(), 10, "the log says why")
 
 
 FPM = """\
