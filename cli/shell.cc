@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/filter.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -74,15 +73,6 @@ std::vector<std::string> environment_of(const policies::Plan &plan, const polici
   return environment;
 }
 
-Result<paddock::ExitStatus> wait_for(const Child &child) {
-  for (;;) {
-    pollfd ended{child.pidfd().get(), POLLIN, 0};
-    if (::poll(&ended, 1, -1) < 0 && errno != EINTR) return errno_error("wait for the command");
-    PADDOCK_TRY(const auto status, child.try_reap());
-    if (status) return *status;
-  }
-}
-
 }  // namespace
 
 int shell(const Session &session, const std::string &name, const std::vector<std::string> &command) {
@@ -145,7 +135,7 @@ int shell(const Session &session, const std::string &name, const std::vector<std
   auto child = sandbox::enter(spec);
   if (!child) return fail(ExitStatus::kFailed, child.error().message());
   if (terminal) terminal->close_slave();
-  const auto status = terminal ? terminal->relay(*child) : wait_for(*child);
+  const auto status = terminal ? terminal->relay(*child) : child->wait();
   if (!status) return fail(ExitStatus::kFailed, status.error().message());
   return status->signaled ? 128 + status->code : status->code;
 }

@@ -7,7 +7,6 @@
 
 #include <climits>
 #include <cstdlib>
-#include <string_view>
 
 #include "base/file.h"
 #include "base/process.h"
@@ -18,7 +17,6 @@ namespace {
 
 constexpr char kSelf[] = "/proc/self/exe";
 constexpr int kPatienceMs = 10'000;
-constexpr std::string_view kPreload = "LD_PRELOAD=";
 
 std::string object_beside_program() {
   char path[PATH_MAX];
@@ -42,7 +40,7 @@ bool starts_with(const std::string &object) {
   if (!null) return false;
   SpawnOptions options;
   options.arguments = {PADDOCK_PHP_COMMAND, "--version", std::string(kTitleSpace) + "-"};
-  options.environment = {std::string(kPreload) + object};
+  options.environment = {"LD_PRELOAD=" + object};
   options.fds = {{*null, STDIN_FILENO}, {write_end, STDOUT_FILENO}, {*null, STDERR_FILENO}};
   const auto child = spawn(options);
   if (!child) return false;

@@ -1,10 +1,10 @@
 // The program that PHP's processes run in: Debian's own php command, where it is there.
 //
 // libphp is position-independent, and calls even its own functions through a table in which others could
-// replace them: a script takes up to a tenth more CPU than in a program that has the same PHP built in (./dev
-// bench, "What PHP's code takes from a library"). The command has, and exports all of it, for the sake of
-// extensions. So what paddock-php consists of is built twice: as a program on libphp, and as an object that
-// is preloaded into the command and takes main()'s place (ld.so(8), LD_PRELOAD).
+// replace them: a script takes a tenth more CPU, and more, than in a program that has the same PHP built in
+// (./dev bench, "What PHP's code takes from a library"). The command has, and exports all of it, for the sake
+// of extensions. So what paddock-php consists of is built twice: as a program on libphp, and as an object
+// that is preloaded into the command and takes main()'s place (ld.so(8), LD_PRELOAD).
 #pragma once
 
 #include <string>

@@ -7,12 +7,15 @@
 
 #include <utility>
 
+#include "sandbox/privileges.h"
+
 namespace paddock::supervisor {
 namespace {
 
-void close_all_but(int fd) {
-  if (fd > 3) ::close_range(3, static_cast<unsigned>(fd) - 1, 0);
-  ::close_range(static_cast<unsigned>(fd) + 1, ~0U, 0);
+// It cannot fail on a descriptor that is open.
+void keep_only(const MessageSocket &socket) {
+  const int fd = socket.fd().get();
+  [[maybe_unused]] const int code = sandbox::close_all_but(&fd, 1);
 }
 
 [[noreturn]] void take_orders(const MessageSocket &orders) {
@@ -29,7 +32,7 @@ void close_all_but(int fd) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     ::alarm(order->patience_s + 1);
     const MessageSocket answer(std::move((*packet)->fds.front()));
-    close_all_but(answer.fd().get());
+    keep_only(answer);
     open_trees(*order, answer);
   }
 }
@@ -71,7 +74,7 @@ Result<OpenerProcess> OpenerProcess::start() {
   const pid_t pid = ::fork();
   if (pid < 0) return errno_error(attempt);
   if (pid == 0) {
-    close_all_but(ends.second.fd().get());
+    keep_only(ends.second);
     take_orders(ends.second);
   }
   UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));

@@ -4,8 +4,7 @@
 // which are several milliseconds with 10,000 tenants.
 #pragma once
 
-#include <chrono>
-#include <memory>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>

@@ -10,7 +10,7 @@
 #include <map>
 #include <utility>
 
-#include "base/log.h"
+#include "sandbox/privileges.h"
 
 namespace paddock::supervisor {
 namespace {
@@ -37,8 +37,7 @@ Result<pid_t> open_in_child(boost::asio::io_context &io, const OpenTrees &order,
     // The supervisor has one thread, so that its heap is whole in here. All else of it is to be forgotten: a
     // listening socket that a hung child holds would outlive its tenant.
     const int ours = answer.fd().get();
-    if (ours > 3) ::close_range(3, static_cast<unsigned>(ours) - 1, 0);
-    ::close_range(static_cast<unsigned>(ours) + 1, ~0U, 0);
+    [[maybe_unused]] const int code = sandbox::close_all_but(&ours, 1);
     open_trees(order, answer);
   }
   children()[pid] = ChildWatch::start(io, Child(pid, UniqueFd(pidfd)), [pid](const ExitStatus &) {
