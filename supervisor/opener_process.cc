@@ -1,10 +1,13 @@
 #include "supervisor/opener_process.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 #include "sandbox/privileges.h"
@@ -18,22 +21,64 @@ void keep_only(const MessageSocket &socket) {
   [[maybe_unused]] const int code = sandbox::close_all_but(&fd, 1);
 }
 
+constexpr int kQuiet = 20;  // milliseconds
+
+bool order_comes(const MessageSocket &orders, int timeout) {
+  pollfd entry{orders.fd().get(), POLLIN, 0};
+  return ::poll(&entry, 1, timeout) > 0;
+}
+
+// The next order, with the socket of its answer; nullopt: it was none. Ends with the supervisor.
+std::optional<Packet> receive(const MessageSocket &orders) {
+  auto packet = orders.receive();
+  if (!packet || !*packet) ::_exit(0);
+  if ((*packet)->fds.size() != 1) return std::nullopt;
+  return std::move(**packet);
+}
+
+[[noreturn]] void obey(const Packet &packet) {
+  const auto order = packet.as<OpenTrees>();
+  if (!order) ::_exit(1);
+  ::alarm(order->patience_s + 1);
+  const MessageSocket answer(UniqueFd(::fcntl(packet.fds.front().get(), F_DUPFD_CLOEXEC, 3)));
+  keep_only(answer);
+  open_trees(*order, answer);
+}
+
+// Forks the child that obeys the next order, and waits until it has it. False: it could not be forked.
+bool use_spare(const MessageSocket &orders) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  const UniqueFd waiting(ends[0]);
+  UniqueFd until_order(ends[1]);
+  const pid_t pid = ::fork();
+  if (pid < 0) return false;
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    const auto packet = receive(orders);
+    until_order.reset();
+    if (!packet) ::_exit(1);
+    obey(*packet);
+  }
+  until_order.reset();
+  char none = 0;
+  while (::read(waiting.get(), &none, 1) < 0 && errno == EINTR) {
+  }
+  return true;
+}
+
 [[noreturn]] void take_orders(const MessageSocket &orders) {
   ::prctl(PR_SET_NAME, "paddock-opener");
   ::signal(SIGCHLD, SIG_IGN);  // nobody waits for them
   // What a terminal or a service manager sends to all is the supervisor's, which decides when this ends.
   for (const int ignored : {SIGHUP, SIGINT, SIGTERM, SIGUSR1}) ::signal(ignored, SIG_IGN);
   for (;;) {
-    auto packet = orders.receive();
-    if (!packet || !*packet) ::_exit(0);
-    const auto order = (*packet)->as<OpenTrees>();
-    if (!order || (*packet)->fds.size() != 1) continue;
-    if (::fork() != 0) continue;  // one that fails closes the answer's socket, which says enough
+    // Where nobody waits for the fork.
+    if (!order_comes(orders, kQuiet) && use_spare(orders)) continue;
+    const auto packet = receive(orders);
+    if (!packet || ::fork() != 0) continue;  // one that fails closes the answer's socket, which says enough
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    ::alarm(order->patience_s + 1);
-    const MessageSocket answer(std::move((*packet)->fds.front()));
-    keep_only(answer);
-    open_trees(*order, answer);
+    obey(*packet);
   }
 }
 

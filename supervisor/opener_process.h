@@ -1,4 +1,5 @@
 // A child of the supervisor's that opens what sandboxes show of the host, each time in a child of its own.
+// One of them is there before the order, where orders leave the time to fork it.
 //
 // It is forked while the supervisor is small: a fork copies the page tables of all that the supervisor knows,
 // which are several milliseconds with 10,000 tenants.

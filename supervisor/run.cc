@@ -1,6 +1,7 @@
 #include "supervisor/run.h"
 
 #include <fcntl.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <utility>
@@ -21,6 +22,8 @@ constexpr int kRemovalAttempts = 14;  // 16 s in all
 // For a sandbox of which nothing is known but that it may be there.
 constexpr milliseconds kLostPoll{20};
 constexpr milliseconds kLostPatience{10'000};
+// From the clone to the keeper's Ready.
+constexpr std::chrono::seconds kStartPatience{10};
 constexpr int kKeepingAttempts = 8;  // a quarter of a second
 
 std::uint32_t milliseconds_of(std::chrono::milliseconds duration) {
@@ -95,19 +98,7 @@ Run::~Run() {
   if (link_) link_->close();
 }
 
-Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, const OpenerProcess *process,
-                                        std::shared_ptr<Zygote> zygote, zygote_link::Spawn spawn,
-                                        BorrowedFd listener, TenantLogs logs, cgroups::Cgroup cgroup,
-                                        std::optional<network::TenantLink> link, OpcacheFiles opcache,
-                                        Callbacks callbacks) {
-  std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
-  run->opcache_ = std::move(opcache);
-  const auto give_up = [&run](const Error &error) {
-    [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
-    return error;
-  };
-
-  if (spawn.seccomp.empty()) return give_up(Error{"no seccomp filter for the sandbox of " + spawn.name});
+OpenTrees Run::trees_of(const zygote_link::Spawn &spawn, const std::optional<network::TenantLink> &link) {
   OpenTrees wanted;
   wanted.requests = {{spawn.home, {.directory = true, .writable = true, .follow = true, .owner = spawn.uid}}};
   for (const auto &bind : spawn.binds)
@@ -119,6 +110,22 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, const Opene
                                 .nodev = bind.nodev,
                                 .owner = {}},
                                bind.may_be_missing});
+  if (link) wanted.networks.push_back(*link);
+  return wanted;
+}
+
+Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, std::shared_ptr<TreeOpener> opener,
+                                        std::shared_ptr<Zygote> zygote, zygote_link::Spawn spawn,
+                                        BorrowedFd listener, TenantLogs logs, cgroups::Cgroup cgroup,
+                                        std::string interface, OpcacheFiles opcache, Callbacks callbacks) {
+  std::shared_ptr<Run> run(new Run(io, std::move(zygote), spawn, std::move(cgroup), std::move(callbacks)));
+  run->opcache_ = std::move(opcache);
+  const auto give_up = [&run](const Error &error) {
+    [[maybe_unused]] const auto removed = run->cgroup_.remove(milliseconds(0));
+    return error;
+  };
+
+  if (spawn.seccomp.empty()) return give_up(Error{"no seccomp filter for the sandbox of " + spawn.name});
   auto board = scoreboard::create_board(spawn.name);
   if (!board) return give_up(board.error());
   auto mapped = scoreboard::MappedBoard::map(*board, false);
@@ -154,16 +161,11 @@ Result<std::shared_ptr<Run>> Run::start(boost::asio::io_context &io, const Opene
       // A keeper closes its link by ending; that, its watch reports.
       [](const Error &) {});
   run->prepared_ = {std::move(spawn), std::move(fds)};
-  if (link) {
-    run->interface_ = link->interface;
-    wanted.networks.push_back(std::move(*link));
-  }
-  auto opener =
-      TreeOpener::start(io, process, std::move(wanted), [weak](Result<std::vector<UniqueFd>> trees) {
-        if (const auto self = weak.lock()) self->opened(std::move(trees));
-      });
-  if (!opener) return give_up(opener.error());
-  run->opener_ = std::move(*opener);
+  run->interface_ = std::move(interface);
+  run->opener_ = std::move(opener);
+  run->opener_->then([weak](Result<std::vector<UniqueFd>> trees) {
+    if (const auto self = weak.lock()) self->opened(std::move(trees));
+  });
   return run;
 }
 
@@ -217,6 +219,18 @@ Result<void> Run::add_opcache(zygote_link::Spawn &spawn, std::vector<UniqueFd> &
 
 void Run::spawned(Child keeper) {
   zygote_.reset();
+  // Of what is mounted in it a file server may hold the process that builds its view.
+  if (!ready_ && !end_.asked) {
+    patience_timer_.expires_after(kStartPatience);
+    patience_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code &error) {
+      const auto self = weak.lock();
+      if (error || !self || self->ready_ || self->end_.asked || !self->watch_) return;
+      if (self->end_.why.empty())
+        self->end_.why = "build the sandbox of " + self->name_ + ": it does not stand after " +
+                         std::to_string(kStartPatience.count()) + " s";
+      [[maybe_unused]] const auto killed = self->watch_->child().signal(SIGKILL);
+    });
+  }
   watch_ = ChildWatch::start(io_, std::move(keeper), [weak = weak_from_this()](const ExitStatus &status) {
     const auto self = weak.lock();
     if (!self) return;
@@ -248,6 +262,7 @@ void Run::on_packet(Packet &packet) {
     case keeper_link::Ready::kType:
       if (const auto ready = packet.as<keeper_link::Ready>(); ready && !ready_) {
         ready_ = end_.was_ready = true;
+        if (!end_.asked) patience_timer_.cancel();
         log::debug(name_ + ": the sandbox is ready, view after " + std::to_string(ready->view_us) +
                    " µs, all after " + std::to_string(ready->total_us) + " µs");
         callbacks_.on_ready();

@@ -57,11 +57,14 @@ class Run : public std::enable_shared_from_this<Run> {
   // and asks the zygote. `link`: for Network::kNat, made by the same child. `cgroup` has been created with
   // the plan's limits. An Error: nothing was started, and the cgroup is removed.
   // `opcache`: what an earlier run has left, of this zygote; empty: it begins with none.
-  // `process`: see TreeOpener.
+  // What is to be opened for it: by a TreeOpener, which works while the rest is prepared.
+  [[nodiscard]] static OpenTrees trees_of(const zygote_link::Spawn &spawn,
+                                          const std::optional<network::TenantLink> &link);
+  // interface: the host's end of its own network; empty: it has none.
   [[nodiscard]] static Result<std::shared_ptr<Run>> start(
-      boost::asio::io_context &io, const OpenerProcess *process, std::shared_ptr<Zygote> zygote,
+      boost::asio::io_context &io, std::shared_ptr<TreeOpener> opener, std::shared_ptr<Zygote> zygote,
       zygote_link::Spawn spawn, BorrowedFd listener, TenantLogs logs, cgroups::Cgroup cgroup,
-      std::optional<network::TenantLink> link, OpcacheFiles opcache, Callbacks callbacks);
+      std::string interface, OpcacheFiles opcache, Callbacks callbacks);
   ~Run();
   Run(const Run &) = delete;
   Run &operator=(const Run &) = delete;

@@ -195,7 +195,15 @@ Result<void> Tenant::show_mail(zygote_link::Spawn &spawn) {
 
 Result<void> Tenant::try_start() {
   back_off_.started();
-  PADDOCK_TRY(auto logs, open_tenant_logs(services_.runtime, *settings_, plan_->serving.access_log));
+  auto started = begin_start();
+  if (!started && services_.mail != nullptr) services_.mail->close(number_);
+  return started;
+}
+
+Result<void> Tenant::begin_start() {
+  const std::shared_ptr<Zygote> &zygote = services_.zygotes.of({php(), plan_->opcache_mib});
+  if (const Error *missing = zygote->program().missing(); missing != nullptr)
+    return Error{"PHP " + php().name + " is not there: " + missing->message()};
   auto spawn = Run::spawn_message(*settings_, *plan_);
   PADDOCK_CHECK(add_session_directory(services_.runtime, spawn));
   std::optional<network::TenantLink> link;
@@ -204,18 +212,14 @@ Result<void> Tenant::try_start() {
     spawn.resolver = format_ipv4(link->gateway);
     spawn.environment.push_back("PADDOCK_HOST=" + spawn.resolver);
   }
-  const std::shared_ptr<Zygote> &zygote = services_.zygotes.of({php(), plan_->opcache_mib});
-  if (const Error *missing = zygote->program().missing(); missing != nullptr)
-    return Error{"PHP " + php().name + " is not there: " + missing->message()};
+  PADDOCK_CHECK(show_mail(spawn));
+  PADDOCK_TRY(auto opener, TreeOpener::start(services_.io, services_.opener, Run::trees_of(spawn, link)));
+  PADDOCK_TRY(auto logs, open_tenant_logs(services_.runtime, *settings_, plan_->serving.access_log));
   auto kept = services_.opcaches.take(settings_->name, zygote->instance());
   PADDOCK_TRY(auto cgroup, services_.cgroups.tenant(settings_->name));
   if (const auto limited = set_limits(cgroup, plan_in_force(*config_, *plan_)); !limited) {
     [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
     return limited.error();
-  }
-  if (const auto shown = show_mail(spawn); !shown) {
-    [[maybe_unused]] const auto removed = cgroup.remove(std::chrono::milliseconds(0));
-    return shown.error();
   }
   Run::Callbacks callbacks;
   callbacks.on_ready = [this] {
@@ -231,14 +235,9 @@ Result<void> Tenant::try_start() {
   callbacks.on_cloned = [this] { services_.accountant.started(settings_->name, *run_); };
   callbacks.on_dead = [this](const RunEnd &end) { services_.accountant.ended(settings_->name, end); };
   callbacks.on_end = [this](const RunEnd &end) { run_ended(end); };
-  auto run = Run::start(services_.io, services_.opener, zygote, std::move(spawn), listener_, std::move(logs),
-                        std::move(cgroup), std::move(link), kept ? std::move(kept->files) : OpcacheFiles{},
-                        std::move(callbacks));
-  if (!run) {
-    if (services_.mail != nullptr) services_.mail->close(number_);
-    return std::move(run).error();
-  }
-  run_ = std::move(*run);
+  PADDOCK_TRY(run_, Run::start(services_.io, std::move(opener), zygote, std::move(spawn), listener_,
+                               std::move(logs), std::move(cgroup), link ? link->interface : "",
+                               kept ? std::move(kept->files) : OpcacheFiles{}, std::move(callbacks)));
   become(State::kStarting);
   return {};
 }

@@ -134,6 +134,7 @@ class Tenant {
 
  private:
   Result<void> try_start();
+  Result<void> begin_start();
   Result<void> show_mail(zygote_link::Spawn &spawn);
   void begin_stop(bool keep_opcache = false);
   void drop_opcache();

@@ -48,16 +48,13 @@ Result<pid_t> open_in_child(boost::asio::io_context &io, const OpenTrees &order,
 
 }  // namespace
 
-TreeOpener::TreeOpener(boost::asio::io_context &io, OnDone on_done)
-    : on_done_(std::move(on_done)), timer_(io) {}
-
 TreeOpener::~TreeOpener() {
   if (link_) link_->close();
 }
 
 Result<std::shared_ptr<TreeOpener>> TreeOpener::start(boost::asio::io_context &io,
                                                       const OpenerProcess *process, OpenTrees order,
-                                                      OnDone on_done, std::chrono::milliseconds patience) {
+                                                      std::chrono::milliseconds patience) {
   PADDOCK_TRY(auto ends, MessageSocket::pair());
   order.patience_s = static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::seconds>(patience).count());
   pid_t pid = 0;  // of a child of our own
@@ -66,7 +63,7 @@ Result<std::shared_ptr<TreeOpener>> TreeOpener::start(boost::asio::io_context &i
   }
   ends.second.close();
 
-  std::shared_ptr<TreeOpener> opener(new TreeOpener(io, std::move(on_done)));
+  std::shared_ptr<TreeOpener> opener(new TreeOpener(io));
   const std::weak_ptr<TreeOpener> weak = opener;
   opener->link_ = Link::start(
       io, std::move(ends.first),

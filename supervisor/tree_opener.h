@@ -18,7 +18,7 @@ namespace paddock::supervisor {
 class TreeOpener : public std::enable_shared_from_this<TreeOpener> {
  public:
   // The trees in the order of the requests, and the network's namespace behind them, or why there are none;
-  // once, never from inside start().
+  // once, never from inside start() or then().
   using OnDone = std::function<void(Result<std::vector<UniqueFd>>)>;
   static constexpr std::chrono::seconds kPatience{10};
 
@@ -26,14 +26,16 @@ class TreeOpener : public std::enable_shared_from_this<TreeOpener> {
   // Dropping the opener means that no call-back comes. A child that hangs in the kernel cannot be killed: it
   // is left, and reaped when the file server is back.
   [[nodiscard]] static Result<std::shared_ptr<TreeOpener>> start(
-      boost::asio::io_context &io, const OpenerProcess *process, OpenTrees order, OnDone on_done,
+      boost::asio::io_context &io, const OpenerProcess *process, OpenTrees order,
       std::chrono::milliseconds patience = kPatience);
+  // To be called before the handler that has called start() returns.
+  void then(OnDone on_done) { on_done_ = std::move(on_done); }
   ~TreeOpener();
   TreeOpener(const TreeOpener &) = delete;
   TreeOpener &operator=(const TreeOpener &) = delete;
 
  private:
-  TreeOpener(boost::asio::io_context &io, OnDone on_done);
+  explicit TreeOpener(boost::asio::io_context &io) : timer_(io) {}
   void finish(Result<std::vector<UniqueFd>> result);
 
   OnDone on_done_;

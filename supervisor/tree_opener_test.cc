@@ -34,17 +34,15 @@ std::string opened(const OpenerProcess *process, const std::vector<std::string> 
   for (const auto &path : paths) order.requests.push_back({path, {}, may_be_missing});
   std::string outcome = "no call";
   std::shared_ptr<TreeOpener> opener;
-  auto started = TreeOpener::start(
-      io, process, std::move(order),
-      [&](Result<std::vector<UniqueFd>> trees) {
-        outcome = trees ? trees->size() == paths.size() ? "ok" : "too few" : trees.error().message();
-        for (std::size_t i = 0; trees && i < trees->size(); ++i)
-          if (!(*trees)[i].valid()) outcome += " without " + std::to_string(i);
-        opener.reset();
-      },
-      patience);
+  auto started = TreeOpener::start(io, process, std::move(order), patience);
   REQUIRE(started.ok());
   opener = std::move(*started);
+  opener->then([&](Result<std::vector<UniqueFd>> trees) {
+    outcome = trees ? trees->size() == paths.size() ? "ok" : "too few" : trees.error().message();
+    for (std::size_t i = 0; trees && i < trees->size(); ++i)
+      if (!(*trees)[i].valid()) outcome += " without " + std::to_string(i);
+    opener.reset();
+  });
   io.run();  // until the child has been reaped as well
   return outcome;
 }
