@@ -86,7 +86,9 @@ class Keeper {
                options.php_fds,
                options.program,
                options.access,
-               {}}),
+               {},
+               options.gate,
+               options.settle}),
         shared_(loop, relay_,
                 options.program.listen.empty() ? std::vector<std::string>() : options.program.command),
         watch_(loop, options.listen, *board, *control, pool_, relay_,
@@ -100,8 +102,16 @@ class Keeper {
       fail(watched.error());
       return 1;
     }
+    if (options_.gate != nullptr) {
+      if (!start_worker()) return 1;
+      if (!options_.gate->open()) return 1;
+      view_us_ = static_cast<std::uint32_t>((monotonic_ns() - options_.cloned_ns) / 1000);
+    }
+    for (const std::string &name : options_.settle()) relay_.note("PHP refuses the plan's ini entry " + name);
+    pool_.settled();
     shared_.start();
-    for (std::uint16_t i = 0; i < options_.workers_start; ++i) start_worker();
+    while (pool_.serving() < options_.workers_start && start_worker()) {
+    }
     if (pool_.empty()) return 1;  // fail() has told
     tell_ready();
     want_growth_after(0ms);
@@ -114,8 +124,6 @@ class Keeper {
     }
     return broken_off_ && options_.cloned_ns != 0 ? keeper_link::kBrokenOff : 0;
   }
-
-  void refused_ini(const std::string &name) { relay_.note("PHP refuses the plan's ini entry " + name); }
 
  private:
   Result<void> watch_all() {
@@ -159,7 +167,7 @@ class Keeper {
   void tell_ready() {
     if (options_.cloned_ns == 0) return;
     keeper_link::Ready ready;
-    ready.view_us = options_.view_us;
+    ready.view_us = view_us_;
     ready.total_us = static_cast<std::uint32_t>((monotonic_ns() - options_.cloned_ns) / 1000);
     tell(ready);
   }
@@ -504,6 +512,7 @@ class Keeper {
   RequestWatch watch_;
 
   std::optional<EventLoop::TimerId> handed_timer_;
+  std::uint32_t view_us_ = 0;  // from the clone to the finished view
   bool draining_ = false;
   bool broken_off_ = false;       // a worker may have been writing to what all of them share
   bool out_of_patience_ = false;  // draining, and those who had time to end were killed
@@ -556,7 +565,6 @@ Result<int> keep(KeeperOptions &options) {
   set_pool_view({options.name, monotonic_ns(), board.get(), page.valid() ? page.get() : &no_gateway});
   Keeper keeper(options, loop, board.get(), control, page.valid() ? *page.get() : no_gateway,
                 std::move(growth), std::move(signals));
-  for (const std::string &name : options.refused_ini) keeper.refused_ini(name);
   return keeper.run();
 }
 

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/message_socket.h"
 #include "base/unique_fd.h"
 #include "protocols/zygote_link/zygote_link.h"
+#include "sandbox/sandbox.h"
 
 namespace paddock::php_worker {
 
@@ -34,10 +36,14 @@ struct KeeperOptions {
   MessageSocket link;            // to the supervisor; invalid: nobody to report to
   std::vector<int> php_fds;      // what PHP's modules opened when they started, and need in the workers
   zygote_link::Program program;  // what answers requests
-  std::vector<std::string> refused_ini;  // of the plan's entries, for the log
-  std::uint64_t cloned_ns = 0;           // CLOCK_MONOTONIC at the clone; 0: there was none, Ready is not sent
-  std::uint32_t view_us = 0;             // from the clone to the finished view
-  bool take_signals = false;             // SIGTERM, SIGINT and SIGQUIT drain (where the keeper is not pid 1)
+  // Of the sandbox whose view is still being built, beside which the first worker is forked; null: there is
+  // none.
+  sandbox::ViewGate *gate = nullptr;
+  // What PHP is told that can need the view, in the keeper and in a worker forked before. Returns the plan's
+  // entries that PHP refuses, for the log.
+  std::function<std::vector<std::string>()> settle = [] { return std::vector<std::string>(); };
+  std::uint64_t cloned_ns = 0;  // CLOCK_MONOTONIC at the clone; 0: there was none, Ready is not sent
+  bool take_signals = false;    // SIGTERM, SIGINT and SIGQUIT drain (where the keeper is not pid 1)
 };
 
 // PHP must have been started. Returns the exit status when all workers have ended: after Drain, the end of

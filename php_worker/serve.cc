@@ -55,7 +55,7 @@ Result<int> run_serve(const ServeOptions &options) {
   keeper.take_signals = true;
   if (keeper.workers_start > keeper.workers_max) return Error{"--workers-start is more than --workers"};
   set_serving(options.serving);
-  keeper.refused_ini = apply_plan(options.plan_ini, from_web(options.ini_from_web));
+  keeper.settle = [&options] { return apply_plan(options.plan_ini, from_web(options.ini_from_web)); };
   PADDOCK_TRY(keeper.board, scoreboard::create_board(options.name));
   if (options.log.empty()) {
     keeper.log = UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3));

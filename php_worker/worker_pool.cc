@@ -38,15 +38,21 @@ void WorkerPool::count(std::uint32_t serving) {
 }
 
 void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
-  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (null >= 0) ::dup2(null, STDIN_FILENO);
   if (::dup2(errors, STDOUT_FILENO) < 0 || ::dup2(errors, STDERR_FILENO) < 0) ::_exit(126);
   std::vector<int> kept = setup_.php_fds;
   kept.push_back(setup_.listen.get());
   kept.push_back(setup_.growth.get());
   kept.push_back(setup_.handoff.get());
   kept.push_back(setup_.access_log.get());
+  const bool early = !settled_ && setup_.gate != nullptr;
+  if (early) kept.push_back(setup_.gate->fd());
   close_all_but(std::move(kept));
+  if (early && !setup_.gate->await()) ::_exit(126);
+  if (!settled_) [[maybe_unused]]
+    const auto told_by_the_keeper = setup_.settle();
+  const int null = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (null < 0 || ::dup2(null, STDIN_FILENO) < 0) ::_exit(126);
+  ::close(null);
   sigset_t none;
   sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

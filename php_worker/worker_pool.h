@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "php_worker/pool_control.h"
 #include "protocols/scoreboard/scoreboard.h"
 #include "protocols/zygote_link/zygote_link.h"
+#include "sandbox/sandbox.h"
 
 namespace paddock::php_worker {
 
@@ -31,7 +33,9 @@ class WorkerPool {
     std::vector<int> php_fds;
     zygote_link::Program program;
     zygote_link::AccessLog access;
-    BorrowedFd access_log;  // a pipe; invalid: none
+    BorrowedFd access_log;                    // a pipe; invalid: none
+    const sandbox::ViewGate *gate = nullptr;  // as KeeperOptions'
+    std::function<std::vector<std::string>()> settle;
   };
 
   struct Started {
@@ -52,6 +56,9 @@ class WorkerPool {
 
   // Before the first start().
   void use_access_log(BorrowedFd pipe) { setup_.access_log = pipe; }
+
+  // The view is there, and what is forked from now on is settled.
+  void settled() { settled_ = true; }
 
   // fork(2). The child closes everything but what a worker needs and never returns.
   [[nodiscard]] Result<Started> start();
@@ -94,6 +101,7 @@ class WorkerPool {
   void count(std::uint32_t serving);
 
   Setup setup_;
+  bool settled_ = false;
   std::vector<Worker> workers_;  // by slot
   std::uint32_t serving_ = 0;
   std::uint32_t alive_ = 0;

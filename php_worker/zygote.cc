@@ -3,7 +3,11 @@
 #include <fcntl.h>
 #include <linux/bpf_common.h>
 #include <linux/filter.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,6 +30,7 @@
 #include "protocols/scoreboard/scoreboard.h"
 #include "protocols/zygote_link/zygote_link.h"
 #include "sandbox/base_view.h"
+#include "sandbox/give_memory.h"
 #include "sandbox/sandbox.h"
 
 namespace paddock::php_worker {
@@ -33,13 +38,16 @@ namespace {
 
 using zygote_link::Spawn;
 
-// What a keeper starts from: the zygote's memory, copied by the clone.
+class Zygote;
+
+// What a keeper starts from: the zygote's memory, copied by the clone, or the spare's.
 struct KeeperStart {
   const Spawn *spawn = nullptr;
   const std::vector<UniqueFd> *fds = nullptr;
   const OpcacheRegion *opcache = nullptr;
   const std::vector<int> *php_fds = nullptr;
   std::uint64_t cloned_ns = 0;
+  const Zygote *zygote = nullptr;  // the spare's
 };
 
 void set_environment(const Spawn &spawn) {
@@ -74,14 +82,14 @@ bool make_opcache_directory(const Spawn &spawn) {
 }
 
 // In the sandbox, as the tenant.
-int keeper_entry(void *argument) {
+int keeper_entry(void *argument, sandbox::ViewGate &gate) {
   const auto &start = *static_cast<const KeeperStart *>(argument);
   const Spawn &spawn = *start.spawn;
   // The copies that the vector holds are never destroyed here: the process ends by _exit.
   const auto own = [&](zygote_link::SpawnFd which) { return UniqueFd((*start.fds)[which].get()); };
   KeeperOptions options;
   options.cloned_ns = start.cloned_ns;
-  options.view_us = static_cast<std::uint32_t>((monotonic_ns() - start.cloned_ns) / 1000);
+  options.gate = &gate;
   options.name = spawn.name;
   options.workers_start = 1;
   options.workers_max = std::clamp<std::uint16_t>(spawn.workers_max, 1, scoreboard::kMaxWorkers);
@@ -103,7 +111,6 @@ int keeper_entry(void *argument) {
   options.php_fds = *start.php_fds;
   options.program = spawn.program;
   set_environment(spawn);
-  if (::chdir(spawn.home.c_str()) != 0 && ::chdir("/") != 0) return 1;
   std::vector<UniqueFd> opcache;
   for (std::size_t i = 0; i < spawn.opcache_files; ++i)
     opcache.emplace_back((*start.fds)[zygote_link::kFixedFds + i].get());
@@ -116,9 +123,13 @@ int keeper_entry(void *argument) {
     return 1;
   }
   set_serving(spawn.serving);
-  const bool has_opcache_directory = make_opcache_directory(spawn);
-  options.refused_ini = apply_plan(spawn.ini, checked(spawn.ini_from_web));
-  if (!has_opcache_directory) options.refused_ini.emplace_back(zygote_link::kOpcacheFiles);
+  options.settle = [&spawn] {
+    [[maybe_unused]] const int in_root_otherwise = ::chdir(spawn.home.c_str());
+    const bool has_opcache_directory = make_opcache_directory(spawn);
+    auto refused = apply_plan(spawn.ini, checked(spawn.ini_from_web));
+    if (!has_opcache_directory) refused.emplace_back(zygote_link::kOpcacheFiles);
+    return refused;
+  };
   return run_keeper(std::move(options));
 }
 
@@ -131,6 +142,9 @@ Result<std::vector<sock_filter>> seccomp_filter(const std::string &bytes) {
   return filter;
 }
 
+// Who takes the next Spawn from the link. A copy of a whole PHP takes a millisecond: the spare is one that
+// was made while nobody waited for it, and becomes the sandbox's first process. It is forked when no Spawn
+// has come for kQuiet; till then the zygote takes them itself, with a copy each.
 class Zygote {
  public:
   Zygote(MessageSocket link, sandbox::BaseView view, OpcacheRegion opcache, std::vector<int> php_fds)
@@ -141,6 +155,14 @@ class Zygote {
 
   Result<int> run() {
     for (;;) {
+      if (!wait_for_spawn(kQuiet)) {
+        if (const auto taken = use_spare(); !taken) {
+          log::warning(taken.error().message());
+          [[maybe_unused]] const bool there = wait_for_spawn(-1);
+        } else {
+          continue;
+        }
+      }
       auto packet = link_.receive();
       if (!packet) return packet.error();
       if (!*packet) return 0;
@@ -149,6 +171,52 @@ class Zygote {
   }
 
  private:
+  static constexpr int kQuiet = 20;  // milliseconds
+
+  [[nodiscard]] bool wait_for_spawn(int timeout) const {
+    pollfd entry{link_.fd().get(), POLLIN, 0};
+    return ::poll(&entry, 1, timeout) > 0;
+  }
+
+  // Has a spare made, and waits until it has ended: with the next Spawn, or with the link.
+  Result<void> use_spare() {
+    PADDOCK_TRY(const Child spare, fork_sibling());
+    const BorrowedFd pidfd = spare.pidfd();
+    PADDOCK_CHECK(
+        link_.send(zygote_link::Spare{static_cast<std::uint32_t>(spare.pid())}, std::span(&pidfd, 1)));
+    pollfd ended{pidfd.get(), POLLIN, 0};
+    while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+    }
+    return {};
+  }
+
+  // fork(2), but the child is one of our parent's, as is whom it clones by CLONE_PARENT.
+  Result<Child> fork_sibling() {
+    int pidfd = -1;
+    clone_args arguments{};
+    arguments.flags = CLONE_PARENT | CLONE_PIDFD;
+    arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    void *tid_address = nullptr;
+    if (::prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) == 0) {
+      arguments.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+      arguments.child_tid = reinterpret_cast<std::uintptr_t>(tid_address);
+    }
+    const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+    if (pid < 0) return errno_error("fork a spare zygote");
+    if (pid == 0) be_spare();
+    return Child(pid, UniqueFd(pidfd));
+  }
+
+  // How it ends tells the supervisor whether what it was asked is answered.
+  [[noreturn]] void be_spare() {
+    set_title("paddock: zygote, spare");
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    is_spare_ = true;
+    const auto packet = link_.receive();
+    if (!packet || (*packet && !take(**packet))) ::_exit(1);
+    ::_exit(0);
+  }
+
   // An error ends the zygote: the link is unusable. What is wrong with one tenant goes back as SpawnFailed.
   Result<void> take(const Packet &packet) {
     const auto spawn = packet.as<Spawn>();
@@ -170,12 +238,24 @@ class Zygote {
     auto prepared = sandbox::PreparedSandbox::prepare(view_, wanted);
     if (!prepared) return failed(*spawn, prepared.error());
     start.cloned_ns = monotonic_ns();
+    if (is_spare_ && sandbox::kCanGiveMemory) {
+      start.zygote = this;
+      return failed(*spawn, prepared->give(keeper_entry, &start, {spare_has_cloned, sandbox_failed}));
+    }
     auto spawned = prepared->spawn(keeper_entry, &start);
     if (!spawned) return failed(*spawn, spawned.error());
     if (spawned->failure) tell_for_keeper(packet.fds[zygote_link::kKeeperLink], *spawned->failure);
-    const BorrowedFd pidfd = spawned->child.pidfd();
-    return link_.send(zygote_link::Spawned{spawn->request, static_cast<std::uint32_t>(spawned->child.pid())},
-                      std::span(&pidfd, 1));
+    return cloned(*spawn, spawned->child);
+  }
+
+  static void spare_has_cloned(void *argument, Child keeper) {
+    const auto &start = *static_cast<const KeeperStart *>(argument);
+    [[maybe_unused]] const auto told = start.zygote->cloned(*start.spawn, keeper);
+  }
+
+  static void sandbox_failed(void *argument, const Error &error) {
+    const auto &start = *static_cast<const KeeperStart *>(argument);
+    tell_for_keeper((*start.fds)[zygote_link::kKeeperLink], error);
   }
 
   sandbox::SandboxSpec spec(const Spawn &spawn, const std::vector<UniqueFd> &fds) const {
@@ -215,11 +295,18 @@ class Zygote {
       spec.keep_fds.push_back(fds[zygote_link::kFixedFds + i].get());
     // The supervisor reaps the keeper, and the keeper outlives the zygote.
     spec.parent_of_caller = true;
+    spec.entry_comes_early = true;
     return spec;
   }
 
   Result<void> failed(const Spawn &spawn, const Error &error) const {
     return link_.send(zygote_link::SpawnFailed{spawn.request, error.attempt, error.code});
+  }
+
+  [[nodiscard]] Result<void> cloned(const Spawn &spawn, const Child &keeper) const {
+    const BorrowedFd pidfd = keeper.pidfd();
+    return link_.send(zygote_link::Spawned{spawn.request, static_cast<std::uint32_t>(keeper.pid())},
+                      std::span(&pidfd, 1));
   }
 
   // The child ended before it could speak for itself.
@@ -232,6 +319,7 @@ class Zygote {
   sandbox::BaseView view_;
   OpcacheRegion opcache_;
   std::vector<int> php_fds_;
+  bool is_spare_ = false;
 };
 
 }  // namespace

@@ -39,7 +39,7 @@ class RunningSandbox {
       auto prepared = PreparedSandbox::prepare(base, spec);
       if (!prepared) return prepared.error().message();
       auto spawned = prepared->spawn(
-          [](void *) {
+          [](void *, ViewGate &) {
             ::close(::open("/tmp/mark", O_WRONLY | O_CREAT, 0600));
             for (;;) ::pause();
             return 0;

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -16,10 +17,12 @@
 #include <cstdlib>
 
 #include "base/file.h"
+#include "sandbox/give_memory.h"
 #include "sandbox/paths.h"
 #include "sandbox/privileges.h"
 #include "sandbox/steps.h"
 #include "sandbox/view.h"
+#include "sandbox/view_builder.h"
 
 namespace paddock::sandbox {
 
@@ -34,30 +37,29 @@ struct PreparedSandbox::Plan {
   int cgroup = -1;
   Network network = Network::kHost;
   UniqueFd network_namespace;
-  std::vector<int> keep;  // ascending; the report's descriptor joins it in spawn()
+  std::vector<int> keep;  // ascending; those below join it in spawn()
   std::array<UniqueFd, 3> stdio;
   bool parent_of_caller = false;
   bool dumpable = false;
   const sock_fprog *seccomp = nullptr;
+  bool entry_comes_early = false;
   bool used = false;
 
-  // Of the child.
+  // Where memory is given; null: it is not.
+  const Giver *giver = nullptr;
+  void *argument = nullptr;
+
+  // Of the child. From the caller an int comes: 0, or the errno value of the uid maps. Back goes a report,
+  // where no memory is given.
   int report = -1;
+  // A pipe. Its writing end is the builder's alone; a byte is in it if all went well.
+  int stands = -1;
+  int stands_writing = -1;
+  ViewBuilder builder;
   const char *object = "";
 };
 
 namespace {
-
-constexpr char kMapsWritten = 'm';
-
-// The steps' context: a plan. Forwards to the view's functions, whose object becomes the step's.
-template <int (*action)(view::Plan &), typename Plan>
-int in_view(Plan &plan) {
-  plan.view.object = "";
-  const int code = action(plan.view);
-  plan.object = plan.view.object;
-  return code;
-}
 
 int bring_up_loopback() {
   const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -70,15 +72,29 @@ int bring_up_loopback() {
   return code;
 }
 
+// The child takes its steps in two parts: those before its view is begun, and beside the builder of the view
+// those by which it loses its rights. A report's step counts through the first, the builder's and the second.
+template <typename Context, std::size_t kSize>
+StepReport run_part(const Step<Context> (&steps)[kSize], Context &context, std::size_t before) {
+  StepReport report = run_steps(std::span<const Step<Context>>(steps), context);
+  if (report.step != StepReport::kAllDone) report.step += static_cast<std::uint32_t>(before);
+  return report;
+}
+
 // The capabilities of a new user namespace are there from the clone on; what they may be used on is not
 // before the maps.
 template <typename Plan>
-constexpr Step<Plan> kSteps[] = {
+constexpr Step<Plan> kFirstSteps[] = {
     {"wait for the uid map",
      [](Plan &plan) {
-       char byte = 0;
-       const ssize_t got = ::read(plan.report, &byte, 1);
-       return got == 1 && byte == kMapsWritten ? 0 : got < 0 ? errno : EPIPE;
+       int code = EPIPE;
+       if (::read(plan.report, &code, sizeof code) < 0) code = errno;
+       if (plan.giver == nullptr) return code;
+       // Until the end of who has shared this memory till now.
+       for (int more = 0; ::read(plan.report, &more, sizeof more) > 0;) {
+       }
+       ::close(plan.report);
+       return code;
      }},
     // First of all: in a file system that the sandbox mounts, nobody without a mapped uid can make a file
     // (EOVERFLOW).
@@ -92,18 +108,17 @@ constexpr Step<Plan> kSteps[] = {
      }},
     {"bring up loopback",
      [](Plan &plan) { return plan.network == Network::kNone ? bring_up_loopback() : 0; }},
-    {"mount the view's tmpfs", in_view<view::make_tmpfs, Plan>},
-    {"show a part of the host", in_view<view::show_base, Plan>},
-    {"show a writable directory", in_view<view::show_writable, Plan>},
-    {"mount /proc", in_view<view::mount_proc, Plan>},
-    {"limit user namespaces", in_view<view::limit_user_namespaces, Plan>},
-    {"hide a part of /proc", in_view<view::mask_proc, Plan>},
-    {"bind", in_view<view::bind_trees, Plan>},
-    {"enter the view", in_view<view::enter, Plan>},
+    {"start the builder of its view",
+     [](Plan &plan) { return plan.builder.start(plan.view, plan.stands_writing); }},
+};
+
+template <typename Plan>
+constexpr Step<Plan> kRightsSteps[] = {
     {"set standard descriptors",
      [](Plan &plan) {
-       const int sources[3] = {plan.stdio[0].get(), plan.stdio[1].get(), plan.stdio[2].get()};
-       return set_stdio(sources);
+       for (std::size_t i = 0; i < plan.stdio.size(); ++i)
+         if (plan.stdio[i].valid() && ::dup2(plan.stdio[i].get(), static_cast<int>(i)) < 0) return errno;
+       return 0;
      }},
     {"close descriptors",
      [](Plan &plan) { return close_all_but(plan.keep.data(), static_cast<unsigned>(plan.keep.size())); }},
@@ -115,6 +130,19 @@ constexpr Step<Plan> kSteps[] = {
      [](Plan &plan) { return code_of(::prctl(PR_SET_DUMPABLE, plan.dumpable ? 1 : 0, 0, 0, 0)); }},
     {"load the seccomp filter", [](Plan &plan) { return load_seccomp(plan.seccomp); }},
 };
+
+template <typename Plan>
+constexpr std::size_t kBeforeView = std::size(kFirstSteps<Plan>);
+template <typename Plan>
+constexpr std::size_t kBeforeRights = kBeforeView<Plan> + ViewBuilder::kSteps;
+
+template <typename Plan>
+const char *name_of(std::size_t step) {
+  if (step < kBeforeView<Plan>) return kFirstSteps<Plan>[step].name;
+  if (step < kBeforeRights<Plan>) return ViewBuilder::name_of(step - kBeforeView<Plan>);
+  step -= kBeforeRights<Plan>;
+  return step < std::size(kRightsSteps<Plan>) ? kRightsSteps<Plan>[step].name : "?";
+}
 
 // What a bind may not cover: without these a view is none.
 bool hides_the_view(const std::string &target) {
@@ -194,6 +222,7 @@ Result<PreparedSandbox> PreparedSandbox::prepare(const BaseView &base, const San
   plan->parent_of_caller = spec.parent_of_caller;
   plan->dumpable = spec.dumpable;
   plan->seccomp = spec.seccomp;
+  plan->entry_comes_early = spec.entry_comes_early;
 
   plan->keep = spec.keep_fds;
   std::sort(plan->keep.begin(), plan->keep.end());
@@ -231,14 +260,22 @@ Result<PreparedSandbox> PreparedSandbox::prepare(const BaseView &base, const San
 namespace {
 
 template <typename Plan>
-[[noreturn]] void run_child(Plan &plan, const sigset_t &no_signals, PreparedSandbox::Entry entry,
-                            void *argument) {
-  const StepReport report = run_steps(std::span<const Step<Plan>>(kSteps<Plan>), plan);
+Error error_of(const Plan &plan, StepReport report) {
+  report.object[sizeof report.object - 1] = '\0';
+  std::string step = name_of<Plan>(report.step);
+  if (report.object[0] != '\0') step += std::string(" ") + report.object;
+  return errno_error("build the sandbox of " + plan.name + ": " + step, report.code);
+}
+
+template <typename Plan>
+bool tell(const Plan &plan, const StepReport &report) {
+  if (plan.giver != nullptr) {
+    if (report.step != StepReport::kAllDone) plan.giver->failed(plan.argument, error_of(plan, report));
+    return report.step == StepReport::kAllDone;
+  }
   const bool told = ::write(plan.report, &report, sizeof report) == sizeof report;
-  if (!told || report.step != StepReport::kAllDone) ::_exit(127);
   ::close(plan.report);
-  ::sigprocmask(SIG_SETMASK, &no_signals, nullptr);
-  ::_exit(entry(argument));
+  return told && report.step == StepReport::kAllDone;
 }
 
 Result<void> write_map(pid_t pid, const char *file, const std::string &map) {
@@ -266,35 +303,106 @@ Result<void> read_report(const Plan &plan, BorrowedFd socket, const Child &child
   if (got != sizeof report)
     return errno_error(attempt + ": its first process was killed", got < 0 ? errno : 0);
   if (report.step == StepReport::kAllDone) return {};
-  report.object[sizeof report.object - 1] = '\0';
-  constexpr std::size_t kCount = std::size(kSteps<Plan>);
-  std::string step = report.step < kCount ? kSteps<Plan>[report.step].name : "?";
-  if (report.object[0] != '\0') step += std::string(" ") + report.object;
-  return errno_error(attempt + ": " + step, report.code);
+  return error_of(plan, report);
 }
 
 }  // namespace
 
-Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
+int ViewGate::fd() const {
+  return plan_->stands;
+}
+
+bool ViewGate::await() const {
+  pollfd builder{plan_->stands, 0, 0};  // POLLHUP: it has ended, and with it the last who had any rights
+  while (::poll(&builder, 1, -1) < 0 && errno == EINTR) {
+  }
+  int bytes = 0;
+  const bool stands = ::ioctl(plan_->stands, FIONREAD, &bytes) == 0 && bytes == 1;
+  ::close(plan_->stands);
+  return stands && ::chdir("/") == 0;
+}
+
+bool ViewGate::open() {
+  plan_->builder.let_enter();
+  const bool stands = await();
+  StepReport report = plan_->builder.reap();
+  if (stands) {
+    // Of the view, whose /dev is there now; one of the base view would keep that from being unmounted.
+    const auto source = [this](int number) {
+      return plan_->stdio[static_cast<std::size_t>(number)].valid() ? number : -1;
+    };
+    report.code = set_stdio({source(0), source(1), source(2)});
+    if (report.code != 0) report.step = kBeforeRights<PreparedSandbox::Plan>;
+    return tell(*plan_, report);
+  }
+  if (report.step == StepReport::kAllDone) {
+    report = {kBeforeView<PreparedSandbox::Plan> - 1, ECHILD, "(it was killed)"};
+  } else {
+    report.step += kBeforeView<PreparedSandbox::Plan>;
+  }
+  return tell(*plan_, report);
+}
+
+void PreparedSandbox::run_child(Entry entry, void *argument) {
   Plan &plan = *plan_;
-  const std::string attempt = "clone the sandbox of " + plan.name;
+  StepReport report = run_part(kFirstSteps<Plan>, plan, 0);
+  if (report.step == StepReport::kAllDone) report = run_part(kRightsSteps<Plan>, plan, kBeforeRights<Plan>);
+  if (report.step != StepReport::kAllDone) {
+    tell(plan, report);
+    ::_exit(127);
+  }
+  ::umask(022);
+  sigset_t none;
+  sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ViewGate gate(plan);
+  if (!plan.entry_comes_early && !gate.open()) ::_exit(127);
+  ::_exit(entry(argument, gate));
+}
+
+// What a clone needs beside the plan.
+struct PreparedSandbox::Cloning {
+  PreparedSandbox *sandbox = nullptr;
+  std::string attempt;
+  UniqueFd ours;
+  UniqueFd theirs;
+  UniqueFd stands;
+  UniqueFd stands_writing;
+  UniqueFd own_network;
+  int pidfd = -1;
+  clone_args arguments{};
+  sigset_t signals_before{};
+};
+
+// All signals are blocked when it has returned without an error.
+Result<void> PreparedSandbox::begin(Cloning &cloning) {
+  Plan &plan = *plan_;
+  cloning.sandbox = this;
+  const std::string &attempt = cloning.attempt = "clone the sandbox of " + plan.name;
   if (plan.used) return errno_error(attempt + ": used already", EINVAL);
   plan.used = true;
 
   int ends[2];
+  int pipe[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return errno_error(attempt);
-  UniqueFd ours(ends[0]);
-  UniqueFd first(ends[1]);
-  PADDOCK_TRY(UniqueFd theirs, lifted(first));
-  first.reset();
-  plan.report = theirs.get();
-  plan.keep.insert(std::upper_bound(plan.keep.begin(), plan.keep.end(), plan.report), plan.report);
+  cloning.ours.reset(ends[0]);
+  UniqueFd theirs(ends[1]);
+  if (::pipe2(pipe, O_CLOEXEC) != 0) return errno_error(attempt);
+  UniqueFd stands(pipe[0]);
+  UniqueFd writing(pipe[1]);
+  PADDOCK_TRY(cloning.theirs, lifted(theirs));
+  PADDOCK_TRY(cloning.stands, lifted(stands));
+  PADDOCK_TRY(cloning.stands_writing, lifted(writing));
+  plan.report = cloning.theirs.get();
+  plan.stands = cloning.stands.get();
+  plan.stands_writing = cloning.stands_writing.get();
+  for (const int fd : {plan.report, plan.stands})
+    plan.keep.insert(std::upper_bound(plan.keep.begin(), plan.keep.end(), fd), fd);
 
-  int pidfd = -1;
-  clone_args arguments{};
+  clone_args &arguments = cloning.arguments;
   arguments.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_PIDFD |
                     CLONE_CLEAR_SIGHAND;
-  arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+  arguments.pidfd = reinterpret_cast<std::uintptr_t>(&cloning.pidfd);
   arguments.exit_signal = SIGCHLD;
   if (plan.network == Network::kNone) arguments.flags |= CLONE_NEWNET;
   if (plan.cgroup >= 0) {
@@ -312,41 +420,59 @@ Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
     arguments.child_tid = reinterpret_cast<std::uintptr_t>(tid_address);
   }
 
-  const auto start = std::chrono::steady_clock::now();
   // The clone inherits the caller's network. Only the caller has rights over one that it did not make.
-  UniqueFd own_network;
   if (plan.network == Network::kGiven) {
-    PADDOCK_TRY(own_network, open_file("/proc/self/ns/net", O_RDONLY));
+    PADDOCK_TRY(cloning.own_network, open_file("/proc/self/ns/net", O_RDONLY));
     if (::setns(plan.network_namespace.get(), CLONE_NEWNET) != 0)
       return errno_error(attempt + ": enter its network namespace");
   }
   // A signal between clone and the child's first step would run a handler of ours in the child.
   sigset_t all;
-  sigset_t before;
-  sigset_t none;
   sigfillset(&all);
-  sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &all, &before);
-  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  ::sigprocmask(SIG_SETMASK, &all, &cloning.signals_before);
+  return {};
+}
+
+namespace {
+
+template <typename Plan>
+Result<void> write_maps(const Plan &plan, pid_t pid) {
+  PADDOCK_CHECK(write_map(pid, "uid_map", plan.map_uid));
+  return write_map(pid, "gid_map", plan.map_gid);
+}
+
+Result<void> tell_of_maps(BorrowedFd socket, int code) {
+  return write_all(socket, std::string_view(reinterpret_cast<const char *>(&code), sizeof code));
+}
+
+}  // namespace
+
+Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
+  Plan &plan = *plan_;
+  Cloning cloning;
+  const auto start = std::chrono::steady_clock::now();
+  PADDOCK_CHECK(begin(cloning));
+  const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &cloning.arguments, sizeof cloning.arguments));
   const int clone_code = errno;
   if (pid == 0) {
     // Or its copy of our end would keep it waiting for the map after we have died.
-    ::close(ours.get());
-    run_child(plan, none, entry, argument);
+    ::close(cloning.ours.get());
+    run_child(entry, argument);
   }
-  ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  ::sigprocmask(SIG_SETMASK, &cloning.signals_before, nullptr);
   // Where the caller would clone everybody else from a tenant's network, it clones nobody any more.
-  if (own_network.valid() && ::setns(own_network.get(), CLONE_NEWNET) != 0) std::abort();
+  if (cloning.own_network.valid() && ::setns(cloning.own_network.get(), CLONE_NEWNET) != 0) std::abort();
   plan.network_namespace.reset();
-  if (pid < 0) return errno_error(attempt, clone_code);
+  if (pid < 0) return errno_error(cloning.attempt, clone_code);
 
-  Spawned spawned{Child(pid, UniqueFd(pidfd)), {}, {}};
-  theirs.reset();
-  auto built = write_map(pid, "uid_map", plan.map_uid);
-  if (built) built = write_map(pid, "gid_map", plan.map_gid);
-  if (built) built = write_all(ours, std::string_view(&kMapsWritten, 1));
+  Spawned spawned{Child(pid, UniqueFd(cloning.pidfd)), {}, {}};
+  cloning.theirs.reset();
+  cloning.stands.reset();
+  cloning.stands_writing.reset();
+  auto built = write_maps(plan, pid);
+  if (built) built = tell_of_maps(cloning.ours, 0);
   if (built) {
-    built = read_report(plan, ours, spawned.child);
+    built = read_report(plan, cloning.ours, spawned.child);
   } else {
     [[maybe_unused]] const auto killed = spawned.child.signal(SIGKILL);
   }
@@ -354,6 +480,32 @@ Result<Spawned> PreparedSandbox::spawn(Entry entry, void *argument) {
   spawned.took =
       std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
   return spawned;
+}
+
+// What is left to do for who has given its memory away: it ends with that, and so lets the child go on.
+void PreparedSandbox::end_giving(void *cloning, pid_t pid) {
+  auto &given = *static_cast<Cloning *>(cloning);
+  const Plan &plan = *given.sandbox->plan_;
+  const auto written = write_maps(plan, pid);
+  [[maybe_unused]] const auto told = tell_of_maps(given.ours, written ? 0 : written.error().code);
+  plan.giver->cloned(plan.argument, Child(pid, UniqueFd(given.pidfd)));
+  ::_exit(0);
+}
+
+Error PreparedSandbox::give(Entry entry, void *argument, const Giver &giver) {
+  Plan &plan = *plan_;
+  plan.giver = &giver;
+  plan.argument = argument;
+  Cloning cloning;
+  if (auto begun = begin(cloning); !begun) return begun.error();
+  const long result = clone_and_leave(cloning.arguments, end_giving, &cloning);
+  if (result < 0) {
+    ::sigprocmask(SIG_SETMASK, &cloning.signals_before, nullptr);
+    return errno_error(cloning.attempt, static_cast<int>(-result));
+  }
+  // Or we would wait for ourselves.
+  ::close(cloning.ours.get());
+  run_child(entry, argument);
 }
 
 }  // namespace paddock::sandbox

@@ -2,7 +2,10 @@
 //
 //     BaseView::enter()  once, in the zygote
 //     PreparedSandbox::prepare(view, spec)  all that needs memory
-//     prepared.spawn(entry, argument)  clone3(2), and the steps of kSteps (sandbox.cc) in the child
+//     prepared.spawn(entry, argument)  clone3(2), and the steps of sandbox.cc in the child
+//
+// The child has its view built by a process of the same memory, while it loses its own rights and, as asked,
+// begins what it is for.
 //
 // The child is pid 1 of new user, mount, pid, ipc, uts, cgroup and (as asked) network namespaces. Its uid and
 // gid are mapped one to one and are the only ones mapped: files it makes belong to the tenant on the host;
@@ -24,6 +27,7 @@
 #pragma once
 
 #include <linux/filter.h>
+#include <signal.h>
 #include <sys/types.h>
 
 #include <array>
@@ -85,7 +89,13 @@ struct SandboxSpec {
   // A seccomp filter (seccomp(2), SECCOMP_SET_MODE_FILTER), loaded as the last step; null: none. Must allow
   // write and close, and all that entry() does.
   const sock_fprog *seccomp = nullptr;
+
+  // entry() is called while the view is still being built, and gets by ViewGate what it needs it for.
+  // Everything else holds from its beginning: ids, rights, filter, descriptors.
+  bool entry_comes_early = false;
 };
+
+class ViewGate;
 
 // What spawn() cloned.
 struct Spawned {
@@ -99,7 +109,7 @@ struct Spawned {
 class PreparedSandbox {
  public:
   // Runs in the sandbox as pid 1; what it returns is the exit status.
-  using Entry = int (*)(void *argument);
+  using Entry = int (*)(void *argument, ViewGate &gate);
 
   // Errors: a spec that cannot work (uid 0, relative paths, a target that hides a part of the view).
   [[nodiscard]] static Result<PreparedSandbox> prepare(const BaseView &view, const SandboxSpec &spec);
@@ -111,14 +121,49 @@ class PreparedSandbox {
   [[nodiscard]] Result<Spawned> spawn(Entry entry, void *argument);
   static constexpr std::chrono::seconds kPatience{10};
 
+  // The same for a caller that is there for this sandbox alone: the child gets the caller's memory
+  // (CLONE_VM), which saves the copy, and the caller ends with status 0 as soon as cloned() has returned in
+  // it. An Error means that nothing was cloned. Only with kCanGiveMemory (give_memory.h).
+  struct Giver {
+    // In the caller. The child waits for its end, and so must not be waited for.
+    void (*cloned)(void *argument, Child child);
+    // In the child, in place of entry() or while it waits at its gate: the sandbox could not be built.
+    void (*failed)(void *argument, const Error &error);
+  };
+  [[nodiscard]] Error give(Entry entry, void *argument, const Giver &giver);
+
   PreparedSandbox(PreparedSandbox &&) noexcept;
   PreparedSandbox &operator=(PreparedSandbox &&) noexcept;
   ~PreparedSandbox();
 
  private:
+  friend class ViewGate;
   struct Plan;
   explicit PreparedSandbox(std::unique_ptr<Plan> plan);
+  struct Cloning;
+  [[nodiscard]] Result<void> begin(Cloning &cloning);
+  static void end_giving(void *cloning, pid_t pid);
+  [[noreturn]] void run_child(Entry entry, void *argument);
   std::unique_ptr<Plan> plan_;
+};
+
+// For an entry() that comes early. Until the gate is open the paths that it and its children see are those of
+// the base view, and nothing of the tenant's may be run: a process with rights over the sandbox is at work.
+class ViewGate {
+ public:
+  // In the process that spawn() cloned, once, when it forks nobody any more: what is being forked while a
+  // process enters its view could be left behind. Blocks until the view stands and its builder has ended, and
+  // tells spawn(). False: it never will (spawn() tells why), and entry() is to return.
+  [[nodiscard]] bool open();
+  // In each process that it has forked before: blocks as long. False: the process is to end. Uses fd() up.
+  [[nodiscard]] bool await() const;
+  // What await() needs open.
+  [[nodiscard]] int fd() const;
+
+ private:
+  friend class PreparedSandbox;
+  explicit ViewGate(PreparedSandbox::Plan &plan) : plan_(&plan) {}
+  PreparedSandbox::Plan *plan_;
 };
 
 }  // namespace paddock::sandbox

@@ -463,7 +463,7 @@ TEST_CASE("a sandbox outlives the one who cloned it, as a child of its parent") 
     if (!prepared) return prepared.error().message();
     // Lives until the test closes its end.
     auto spawned = prepared->spawn(
-        [](void *number) {
+        [](void *number, ViewGate &) {
           char byte = 0;
           return ::read(*static_cast<int *>(number), &byte, 1) == 0 ? 7 : 8;
         },
@@ -507,7 +507,7 @@ TEST_CASE("a hundred starts leave nothing behind") {
       spec.home_tree = tree;
       auto prepared = PreparedSandbox::prepare(base, spec);
       if (!prepared) return prepared.error().message();
-      auto spawned = prepared->spawn([](void *) { return 5; }, nullptr);
+      auto spawned = prepared->spawn([](void *, ViewGate &) { return 5; }, nullptr);
       if (!spawned) return spawned.error().message();
       if (spawned->failure) return spawned->failure->message();
       took.push_back(spawned->took.count());

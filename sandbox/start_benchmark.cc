@@ -41,7 +41,7 @@ Result<void> measure(const BaseView &base, const std::vector<UniqueFd> &trees, N
     spec.network = network;
     PADDOCK_TRY(auto prepared, PreparedSandbox::prepare(base, spec));
     const auto began = Clock::now();
-    PADDOCK_TRY(const auto spawned, prepared.spawn([](void *) { return 0; }, nullptr));
+    PADDOCK_TRY(const auto spawned, prepared.spawn([](void *, ViewGate &) { return 0; }, nullptr));
     if (spawned.failure) return *spawned.failure;
     start.push_back(microseconds(spawned.took));
     pollfd ended{spawned.child.pidfd().get(), POLLIN, 0};

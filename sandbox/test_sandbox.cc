@@ -33,7 +33,7 @@ struct Job {
   int pipe;
 };
 
-int run_body(void *argument) {
+int run_body(void *argument, ViewGate &) {
   const auto *job = static_cast<const Job *>(argument);
   std::string said;
   try {

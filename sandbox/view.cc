@@ -5,13 +5,11 @@
 #include <linux/openat2.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstring>
 
-#include "sandbox/steps.h"
+#include "sandbox/call.h"
 
 namespace paddock::sandbox::view {
 namespace {
@@ -33,29 +31,53 @@ constexpr const char *kDirectories[] = {"usr",     "etc",     "dev",         "pr
                                         "home",    "run",     "tmp",         "var",
                                         "var/tmp", "var/lib", "var/lib/php", "var/lib/php/sessions"};
 
+// All that makes a descriptor returns it, or the negative of an errno value.
+int open_at(int directory, const char *path, int flags, mode_t mode = 0) {
+  return static_cast<int>(call(SYS_openat, directory, path, flags | O_CLOEXEC, mode));
+}
+
+void close_fd(int fd) {
+  call(SYS_close, fd);
+}
+
+int make_directory(int directory, const char *path, mode_t mode) {
+  return code_of_call(call(SYS_mkdirat, directory, path, mode));
+}
+
+int set_mount_read_only(int mount) {
+  struct mount_attr attributes {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  return code_of_call(call(SYS_mount_setattr, mount, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+}
+
 int clone_tree(int directory, const char *path, unsigned more_flags) {
-  return ::open_tree(directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | more_flags);
+  return static_cast<int>(
+      call(SYS_open_tree, directory, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | more_flags));
+}
+
+int move_mount_to(int tree, int directory, const char *path, unsigned more_flags = 0) {
+  return code_of_call(call(SYS_move_mount, tree, "", directory, path, MOVE_MOUNT_F_EMPTY_PATH | more_flags));
 }
 
 // Takes `tree` over.
 int attach(int tree, int directory, const char *path, unsigned more_flags = 0) {
-  const int code = code_of(::move_mount(tree, "", directory, path, MOVE_MOUNT_F_EMPTY_PATH | more_flags));
-  ::close(tree);
+  const int code = move_mount_to(tree, directory, path, more_flags);
+  close_fd(tree);
   return code;
 }
 
 int bind(int from_directory, const char *from, int to_directory, const char *to, unsigned more_flags = 0) {
   const int tree = clone_tree(from_directory, from, more_flags);
-  return tree < 0 ? errno : attach(tree, to_directory, to);
+  return tree < 0 ? -tree : attach(tree, to_directory, to);
 }
 
 int write_file(int directory, const char *name, const std::string &bytes) {
-  const int fd = ::openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-  if (fd < 0) return errno;
-  const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-  const int code = written == static_cast<ssize_t>(bytes.size()) ? 0 : written < 0 ? errno : ENOSPC;
-  ::close(fd);
-  return code;
+  const int fd = open_at(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+  if (fd < 0) return -fd;
+  const long written = call(SYS_write, fd, bytes.data(), bytes.size());
+  close_fd(fd);
+  if (written < 0) return code_of_call(written);
+  return written == static_cast<long>(bytes.size()) ? 0 : ENOSPC;
 }
 
 // Within the view, over no link at all.
@@ -63,25 +85,29 @@ int open_plainly(int root, const char *path, std::uint64_t flags) {
   open_how how{};
   how.flags = flags | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS;
-  return static_cast<int>(::syscall(SYS_openat2, root, path, &how, sizeof how));
+  return static_cast<int>(call(SYS_openat2, root, path, &how, sizeof how));
+}
+
+int status_of(int fd, struct stat &status) {
+  return code_of_call(call(SYS_fstat, fd, &status));
 }
 
 // Replaces the first link in `path` by what it says. 0, or ELOOP: that link is none of the view's own.
 int follow_own_link(int root, char (&path)[PATH_MAX]) {
   struct stat view {};
-  if (::fstat(root, &view) != 0) return errno;
+  if (const int code = status_of(root, view); code != 0) return code;
   for (char *end = path + 1;; ++end) {
     const char stop = *end;
     if (stop != '/' && stop != '\0') continue;
     *end = '\0';
     const int fd = open_plainly(root, path, O_PATH | O_NOFOLLOW);
     *end = stop;
-    if (fd < 0) return errno;
+    if (fd < 0) return -fd;
     struct stat status {};
     char target[PATH_MAX];
-    const int code = code_of(::fstat(fd, &status));
-    const ssize_t length = ::readlinkat(fd, "", target, sizeof target);  // fails for what is no link
-    ::close(fd);
+    const int code = status_of(fd, status);
+    const long length = call(SYS_readlinkat, fd, "", target, sizeof target);  // fails for what is no link
+    close_fd(fd);
     if (code != 0) return code;
     if (length > 0) {
       if (status.st_dev != view.st_dev) return ELOOP;
@@ -106,18 +132,12 @@ int follow_own_link(int root, char (&path)[PATH_MAX]) {
 int open_in_view(int root, const char *path, std::uint64_t flags) {
   constexpr int kMostLinks = 8;
   char resolved[PATH_MAX];
-  if (::strlen(path) >= sizeof resolved) {
-    errno = ENAMETOOLONG;
-    return -1;
-  }
+  if (::strlen(path) >= sizeof resolved) return -ENAMETOOLONG;
   ::strcpy(resolved, path);
   for (int links = 0;; ++links) {
     const int fd = open_plainly(root, resolved, flags);
-    if (fd >= 0 || errno != ELOOP || links == kMostLinks) return fd;
-    if (const int code = follow_own_link(root, resolved); code != 0) {
-      errno = code;
-      return -1;
-    }
+    if (fd != -ELOOP || links == kMostLinks) return fd;
+    if (const int code = follow_own_link(root, resolved); code != 0) return -code;
   }
 }
 
@@ -134,7 +154,7 @@ int make_mount_point(int root, const char *target, bool directory) {
     const bool last = target[end] == '\0';
     char component[NAME_MAX + 1];
     if (end - start > NAME_MAX || end >= sizeof parent) {
-      ::close(parent_fd);
+      close_fd(parent_fd);
       return ENAMETOOLONG;
     }
     std::memcpy(component, target + start, end - start);
@@ -145,142 +165,140 @@ int make_mount_point(int root, const char *target, bool directory) {
 
     int code = 0;
     if (last && !directory) {
-      const int file =
-          ::openat(parent_fd, component, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-      if (file < 0 && errno != EEXIST) code = errno;
-      if (file >= 0) ::close(file);
-    } else if (::mkdirat(parent_fd, component, 0755) != 0 && errno != EEXIST) {
-      code = errno;
+      const int file = open_at(parent_fd, component, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+      if (file < 0) code = -file;
+      if (file >= 0) close_fd(file);
+    } else {
+      code = make_directory(parent_fd, component, 0755);
     }
-    ::close(parent_fd);
-    if (code != 0 || last) return code;
+    close_fd(parent_fd);
+    if ((code != 0 && code != EEXIST) || last) return code == EEXIST ? 0 : code;
     parent_fd = open_in_view(root, parent, O_PATH | O_DIRECTORY);
   }
-  return errno;
+  return -parent_fd;
 }
 
 int attach_in_view(int tree, int root, const char *target, bool optional = false) {
   int point = open_in_view(root, target, O_PATH);
   if (point < 0 && optional) return 0;
-  if (point < 0 && errno == ENOENT) {
+  if (point == -ENOENT) {
     struct stat status {};
-    if (::fstat(tree, &status) != 0) return errno;
-    const int code = make_mount_point(root, target, S_ISDIR(status.st_mode));
-    if (code != 0) return code;
+    if (const int code = status_of(tree, status); code != 0) return code;
+    if (const int code = make_mount_point(root, target, S_ISDIR(status.st_mode)); code != 0) return code;
     point = open_in_view(root, target, O_PATH);
   }
-  if (point < 0) return errno;
-  const int code =
-      code_of(::move_mount(tree, "", point, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-  ::close(point);
+  if (point < 0) return -point;
+  const int code = move_mount_to(tree, point, "", MOVE_MOUNT_T_EMPTY_PATH);
+  close_fd(point);
   return code;
+}
+
+// A file system of type `type`, mounted nowhere; options end with nullptr.
+int new_mount(const char *type, const char *const (*options)[2], unsigned attributes) {
+  const int context = static_cast<int>(call(SYS_fsopen, type, FSOPEN_CLOEXEC));
+  if (context < 0) return context;
+  long result = 0;
+  for (; result >= 0 && (*options)[0] != nullptr; ++options)
+    result = call(SYS_fsconfig, context, FSCONFIG_SET_STRING, (*options)[0], (*options)[1], 0);
+  if (result >= 0) result = call(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
+  if (result >= 0) result = call(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes);
+  close_fd(context);
+  return static_cast<int>(result);
 }
 
 }  // namespace
 
-int make_tmpfs(Plan &plan) {
-  ::umask(0);
-  const int context = ::fsopen("tmpfs", FSOPEN_CLOEXEC);
-  if (context < 0) return errno;
-  int mount = -1;
-  if (::fsconfig(context, FSCONFIG_SET_STRING, "size", plan.size.c_str(), 0) == 0 &&
-      ::fsconfig(context, FSCONFIG_SET_STRING, "nr_inodes", plan.inodes.c_str(), 0) == 0 &&
-      ::fsconfig(context, FSCONFIG_SET_STRING, "mode", "755", 0) == 0 &&
-      ::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
-    mount = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
-  int code = code_of(mount);
-  ::close(context);
-  if (code != 0) return code;
+int make_tmpfs(Build &build) {
+  call(SYS_umask, 0);
+  const char *const options[][2] = {{"size", build.plan.size.c_str()},
+                                    {"nr_inodes", build.plan.inodes.c_str()},
+                                    {"mode", "755"},
+                                    {nullptr, nullptr}};
+  build.scratch = new_mount("tmpfs", options, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+  if (build.scratch < 0) return -build.scratch;
   // Attached, because Linux before 6.15 clones no part of a mount that is not; it goes with the base view.
-  code = code_of(::move_mount(mount, "", AT_FDCWD, "/mnt", MOVE_MOUNT_F_EMPTY_PATH));
-  if (code != 0) return code;
-  plan.scratch = mount;
+  if (const int code = move_mount_to(build.scratch, AT_FDCWD, "/mnt"); code != 0) return code;
 
-  if (::mkdirat(plan.scratch, "root", 0755) != 0) return errno;
-  plan.root = clone_tree(plan.scratch, "root", 0);
-  if (plan.root < 0) return errno;
-  code = code_of(::move_mount(plan.root, "", plan.scratch, "root", MOVE_MOUNT_F_EMPTY_PATH));
-  if (code != 0) return code;
+  if (const int code = make_directory(build.scratch, "root", 0755); code != 0) return code;
+  build.root = clone_tree(build.scratch, "root", 0);
+  if (build.root < 0) return -build.root;
+  if (const int code = move_mount_to(build.root, build.scratch, "root"); code != 0) return code;
   for (const char *name : kDirectories) {
-    plan.object = name;
-    if (::mkdirat(plan.root, name, 0755) != 0) return errno;
+    build.object = name;
+    if (const int code = make_directory(build.root, name, 0755); code != 0) return code;
   }
-  plan.object = "var/run";
-  return code_of(::symlinkat("/run", plan.root, "var/run"));
+  build.object = "var/run";
+  return code_of_call(call(SYS_symlinkat, "/run", build.root, "var/run"));
 }
 
-int show_base(Plan &plan) {
-  for (const auto &entry : plan.entries) {
-    plan.object = entry.path.c_str();
+int show_base(Build &build) {
+  for (const auto &entry : build.plan.entries) {
+    build.object = entry.path.c_str();
     if (!entry.link.empty()) {
-      if (::symlinkat(entry.link.c_str(), plan.root, entry.path.c_str()) != 0) return errno;
+      const long made = call(SYS_symlinkat, entry.link.c_str(), build.root, entry.path.c_str());
+      if (made < 0) return code_of_call(made);
       continue;
     }
     // The path is relative to the working directory, the base view's root, and to the view's root alike.
-    const int tree = clone_tree(AT_FDCWD, plan.object, AT_RECURSIVE);
-    if (tree < 0) return errno;
-    const int code = attach_in_view(tree, plan.root, plan.object);
-    ::close(tree);
+    const int tree = clone_tree(AT_FDCWD, build.object, AT_RECURSIVE);
+    if (tree < 0) return -tree;
+    const int code = attach_in_view(tree, build.root, build.object);
+    close_fd(tree);
     if (code != 0) return code;
   }
-  plan.object = "dev";
-  if (const int code = bind(AT_FDCWD, "dev", plan.root, "dev"); code != 0) return code;
-  plan.object = "etc";
-  if (const int code = bind(AT_FDCWD, "etc", plan.root, "etc"); code != 0) return code;
+  build.object = "dev";
+  if (const int code = bind(AT_FDCWD, "dev", build.root, "dev"); code != 0) return code;
+  build.object = "etc";
+  if (const int code = bind(AT_FDCWD, "etc", build.root, "etc"); code != 0) return code;
 
   struct Own {
     const char *name;
     const char *target;
     const std::string &bytes;
   };
-  for (const Own &own : {Own{"passwd", "etc/passwd", plan.passwd}, Own{"group", "etc/group", plan.group},
-                         Own{"resolv.conf", "etc/resolv.conf", plan.resolv_conf}}) {
+  for (const Own &own :
+       {Own{"passwd", "etc/passwd", build.plan.passwd}, Own{"group", "etc/group", build.plan.group},
+        Own{"resolv.conf", "etc/resolv.conf", build.plan.resolv_conf}}) {
     if (own.bytes.empty()) continue;
-    plan.object = own.target;
-    if (const int code = write_file(plan.scratch, own.name, own.bytes); code != 0) return code;
-    const int tree = clone_tree(plan.scratch, own.name, 0);
-    if (tree < 0) return errno;
-    struct mount_attr attributes {};
-    attributes.attr_set = MOUNT_ATTR_RDONLY;
-    if (::mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) return errno;
-    if (const int code = attach(tree, plan.root, own.target); code != 0) return code;
+    build.object = own.target;
+    if (const int code = write_file(build.scratch, own.name, own.bytes); code != 0) return code;
+    const int tree = clone_tree(build.scratch, own.name, 0);
+    if (tree < 0) return -tree;
+    if (const int code = set_mount_read_only(tree); code != 0) return code;
+    if (const int code = attach(tree, build.root, own.target); code != 0) return code;
   }
   return 0;
 }
 
-int show_writable(Plan &plan) {
+int show_writable(Build &build) {
   for (const auto &part : kWritableParts) {
-    plan.object = part.target;
-    if (::mkdirat(plan.scratch, part.name, part.mode) != 0) return errno;
-    if (const int code = bind(plan.scratch, part.name, plan.root, part.target); code != 0) return code;
+    build.object = part.target;
+    if (const int code = make_directory(build.scratch, part.name, part.mode); code != 0) return code;
+    if (const int code = bind(build.scratch, part.name, build.root, part.target); code != 0) return code;
   }
   return 0;
 }
 
-int mount_proc(Plan &plan) {
-  const int context = ::fsopen("proc", FSOPEN_CLOEXEC);
-  if (context < 0) return errno;
-  int mount = -1;
-  if (::fsconfig(context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0)
-    mount = ::fsmount(context, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-  const int code = code_of(mount);
-  ::close(context);
-  return code != 0 ? code : attach(mount, plan.root, "proc");
+int mount_proc(Build &build) {
+  const char *const none[][2] = {{nullptr, nullptr}};
+  const int mount = new_mount("proc", none, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  return mount < 0 ? -mount : attach(mount, build.root, "proc");
 }
 
-int limit_user_namespaces(Plan &plan) {
-  plan.object = "/proc/sys/user/max_user_namespaces";
-  const int fd = ::openat(plan.root, "proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  const int code = code_of(::write(fd, plan.user_namespaces.data(), plan.user_namespaces.size()));
-  ::close(fd);
+int limit_user_namespaces(Build &build) {
+  build.object = "/proc/sys/user/max_user_namespaces";
+  const int fd = open_at(build.root, "proc/sys/user/max_user_namespaces", O_WRONLY);
+  if (fd < 0) return -fd;
+  const std::string &most = build.plan.user_namespaces;
+  const int code = code_of_call(call(SYS_write, fd, most.data(), most.size()));
+  close_fd(fd);
   return code;
 }
 
-int mask_proc(Plan &plan) {
-  for (const auto &mask : plan.masks) {
-    plan.object = mask.path.c_str();
-    int tree = -1;
+int mask_proc(Build &build) {
+  for (const auto &mask : build.plan.masks) {
+    build.object = mask.path.c_str();
+    int tree = -EINVAL;
     switch (mask.kind) {
       case BaseView::Mask::Kind::kEmptyFile:
         tree = clone_tree(AT_FDCWD, "dev/null", 0);
@@ -288,40 +306,33 @@ int mask_proc(Plan &plan) {
       case BaseView::Mask::Kind::kEmptyDirectory:
         tree = clone_tree(AT_FDCWD, "run", 0);
         break;
-      case BaseView::Mask::Kind::kReadOnly: {
-        tree = clone_tree(plan.root, plan.object, 0);
-        struct mount_attr attributes {};
-        attributes.attr_set = MOUNT_ATTR_RDONLY;
-        if (tree >= 0 && ::mount_setattr(tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
-          return errno;
+      case BaseView::Mask::Kind::kReadOnly:
+        tree = clone_tree(build.root, build.object, 0);
+        if (tree < 0) break;
+        if (const int code = set_mount_read_only(tree); code != 0) return code;
         break;
-      }
     }
-    if (tree < 0) return errno;
-    if (const int code = attach(tree, plan.root, plan.object); code != 0) return code;
+    if (tree < 0) return -tree;
+    if (const int code = attach(tree, build.root, build.object); code != 0) return code;
   }
   return 0;
 }
 
-int bind_trees(Plan &plan) {
-  for (const auto &bind : plan.binds) {
-    plan.object = bind.target.c_str();
-    if (const int code = attach_in_view(bind.tree, plan.root, plan.object, bind.optional); code != 0)
+int bind_trees(Build &build) {
+  for (const auto &bind : build.plan.binds) {
+    build.object = bind.target.c_str();
+    if (const int code = attach_in_view(bind.tree, build.root, build.object, bind.optional); code != 0)
       return code;
   }
   return 0;
 }
 
-int enter(Plan &plan) {
-  ::umask(022);
-  struct mount_attr attributes {};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (::mount_setattr(plan.root, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) return errno;
-  if (::fchdir(plan.root) != 0) return errno;
+int enter(Build &build) {
+  if (const int code = set_mount_read_only(build.root); code != 0) return code;
+  if (const int code = code_of_call(call(SYS_fchdir, build.root)); code != 0) return code;
   // Both names at once: the old root ends up stacked on the new one, and is taken off it (pivot_root(2)).
-  if (::syscall(SYS_pivot_root, ".", ".") != 0) return errno;
-  if (::umount2(".", MNT_DETACH) != 0) return errno;
-  return code_of(::chdir("/"));
+  if (const int code = code_of_call(call(SYS_pivot_root, ".", ".")); code != 0) return code;
+  return code_of_call(call(SYS_umount2, ".", MNT_DETACH));
 }
 
 }  // namespace paddock::sandbox::view

@@ -83,6 +83,15 @@ void Zygote::on_packet(Packet &packet) {
         if (!pending.sent) send(pending);
       return;
     }
+    case zygote_link::Spare::kType: {
+      const auto spare = packet.as<zygote_link::Spare>();
+      if (!spare || packet.fds.size() != 1) break;
+      return reap_when_ended(Child(static_cast<pid_t>(spare->pid), std::move(packet.fds.front())),
+                             [this](const ExitStatus &status) {
+                               if (!status.success())
+                                 lose_sent("the spare zygote ended: " + status.to_string());
+                             });
+    }
     case zygote_link::Spawned::kType: {
       const auto spawned = packet.as<zygote_link::Spawned>();
       if (!spawned || packet.fds.size() != 1) break;
@@ -113,7 +122,12 @@ void Zygote::end_instance() {
 
 void Zygote::on_down() {
   end_instance();
-  // What it was asked and did not answer is lost; what it was not yet asked waits for the next one.
+  reap_strays(kReapRounds);
+  lose_sent("the zygote ended while it cloned the sandbox");
+}
+
+// What it was asked and did not answer is lost; what it was not yet asked waits for the next one.
+void Zygote::lose_sent(const std::string &why) {
   std::vector<SpawnCallbacks> lost;
   for (auto it = pending_.begin(); it != pending_.end();) {
     if (it->second.sent) {
@@ -123,18 +137,23 @@ void Zygote::on_down() {
       ++it;
     }
   }
-  if (!lost.empty()) reap_strays(kReapRounds);
   // The last reference may go here; leave() then begins the reaping anew.
-  for (const auto &callbacks : lost)
-    callbacks.on_failed(Error{"the zygote ended while it cloned the sandbox"});
+  for (const auto &callbacks : lost) callbacks.on_failed(Error{why});
 }
 
 // Nobody waits for it any more, but it is our child.
 void Zygote::end_stray(Child keeper) {
   if (const auto killed = keeper.signal(SIGKILL); !killed) log::debug(killed.error().message());
+  reap_when_ended(std::move(keeper), [](const ExitStatus &) {});
+}
+
+void Zygote::reap_when_ended(Child child, ChildWatch::OnExit on_exit) {
   const std::uint64_t key = next_stray_++;
-  strays_[key] =
-      ChildWatch::start(io_, std::move(keeper), [this, key](const ExitStatus &) { strays_.erase(key); });
+  strays_[key] = ChildWatch::start(io_, std::move(child),
+                                   [this, key, on_exit = std::move(on_exit)](const ExitStatus &status) {
+                                     const auto watch = strays_.extract(key);  // which is calling
+                                     on_exit(status);
+                                   });
 }
 
 // A keeper that was cloned without our having learned its pidfd is our child all the same (CLONE_PARENT). Its

@@ -70,6 +70,8 @@ class Zygote {
   void on_down();
   void end_instance();
   void end_stray(Child keeper);
+  void reap_when_ended(Child child, ChildWatch::OnExit on_exit);
+  void lose_sent(const std::string &why);
   // self: kept until then.
   void reap_strays(int rounds, std::shared_ptr<Zygote> self = {});
 
@@ -77,7 +79,7 @@ class Zygote {
   SpawnOptions options_;
   std::unique_ptr<Zygote> self_;  // while it ends, after retire(): it is this process's child
   boost::asio::steady_timer stray_timer_;
-  std::map<std::uint64_t, std::shared_ptr<ChildWatch>> strays_;
+  std::map<std::uint64_t, std::shared_ptr<ChildWatch>> strays_;  // children of ours that nobody else watches
   std::uint64_t next_stray_ = 0;
   std::map<std::uint32_t, Pending> pending_;  // by number of the request
   std::uint32_t next_request_ = 1;

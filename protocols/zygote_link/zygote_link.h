@@ -1,7 +1,7 @@
 // Supervisor <-> zygote: "clone a sandbox for this tenant". Over a MessageSocket.
 //
-// The zygote clones the keeper with CLONE_PARENT, so that the supervisor is its parent: it outlives the
-// zygote, and the supervisor waits for it by the pidfd in Spawned.
+// The zygote, or its spare, clones the keeper with CLONE_PARENT, so that the supervisor is its parent: it
+// outlives the zygote, and the supervisor waits for it by the pidfd in Spawned.
 #pragma once
 
 #include <array>
@@ -215,6 +215,19 @@ struct Hello {
     io(php_version);
     io(started_in_us);
     io(opcache_bytes);
+  }
+};
+
+// A process that the zygote has forked to wait for the next Spawn, with a copy of its memory to give away: a
+// child of the supervisor's, which is to reap it. Its pidfd comes with this. Unless its exit status is 0, it
+// may have taken a Spawn that nobody answers.
+struct Spare {
+  static constexpr std::uint8_t kType = 19;
+  std::uint32_t pid = 0;
+
+  template <typename Io>
+  void fields(Io &io) {
+    io(pid);
   }
 };
 

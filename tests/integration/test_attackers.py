@@ -275,7 +275,7 @@ def test_a_start_of_its_own_has_addresses_of_its_own(make_paddock, make_apache):
     common = php("alice")
     assert php("bob") == common
     assert len({common, php("carol"), php("dora")}) == 3
-    zygote = machine.wait_for(lambda: len(pids := paddock.in_cgroup("zygote")) == 1 and pids[0], 20,
+    zygote = machine.wait_for(lambda: len(pids := paddock.zygotes()) == 1 and pids[0], 20,
                               "the zygotes of one sandbox have ended")
     assert process.alive(zygote)
     # It is no other sandbox than the others'.

@@ -143,14 +143,23 @@ FAULTS = [
     Fault("paddockd: EMFILE", lambda p: no_more_descriptors(p.supervisor.pid), carol=503),
     Fault("gateway: EMFILE", lambda p: no_more_descriptors(p.gateway())),
     # It ends, and the next one has descriptors.
-    Fault("zygote: EMFILE", lambda p: no_more_descriptors(p.zygote())),
+    Fault("zygote: EMFILE", lambda p: faults.zygote_has_no_spare(p, no_more_descriptors(p.zygote()))),
+    # What it may have been asked is asked again.
+    Fault("spare zygote: EMFILE", lambda p: no_more_descriptors(p.spare_zygote())),
     Fault("paddockd: EAGAIN at fork", faults.supervisor_cannot_fork, carol=WAITS),
-    Fault("opener: EAGAIN at fork", lambda p: faults.fork_fails(p, p.opener(), "EAGAIN"), carol=503),
+    Fault("opener: EAGAIN at fork", lambda p: faults.opener_has_no_spare(p, faults.fork_fails(p, p.opener(), "EAGAIN")),
+          carol=503),
     # The supervisor does without.
     Fault("opener: SIGKILL", faults.opener_killed),
-    Fault("zygote: ENOMEM at fork", lambda p: faults.fork_fails(p, p.zygote(), "ENOMEM"), carol=503),
-    Fault("keeper: ENOMEM at its first fork",
-          lambda p: faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True), carol=503),
+    Fault("zygote: ENOMEM at fork",
+          lambda p: faults.zygote_has_no_spare(p, faults.fork_fails(p, p.zygote(), "ENOMEM")), carol=503),
+    Fault("spare zygote: ENOMEM at fork", lambda p: faults.fork_fails(p, p.spare_zygote(), "ENOMEM")),
+    Fault("spare zygote: SIGKILL", lambda p: faults.spare_killed_in_a_start(p, "carol")),
+    # Of the process that builds the view, and then of the first worker.
+    Fault("keeper: ENOMEM at its first fork", lambda p: faults.zygote_has_no_spare(
+        p, faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True)), carol=503),
+    Fault("keeper: ENOMEM at its second fork", lambda p: faults.zygote_has_no_spare(
+        p, faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True, when="2+")), carol=503),
     # The gateway takes over what nobody accepts.
     Fault("keeper: ENOMEM at fork", lambda p: faults.keeper_cannot_fork(p, "alice"), alice=WAITS),
 
@@ -162,10 +171,10 @@ FAULTS = [
           afterwards=killed_for_memory_is_told, marks=CONTROLLERS),
 
     Fault("paddockd: SIGSTOP", lambda p: stopped(p.supervisor.pid), carol=WAITS),
-    Fault("opener: SIGSTOP", lambda p: stopped(p.opener()), carol=WAITS),
+    Fault("opener: SIGSTOP", lambda p: stopped(p.opener(), *faults.spares_of_opener(p)), carol=WAITS),
     Fault("guardian: SIGSTOP", lambda p: stopped(p.guardian())),
     Fault("gateway: SIGSTOP", lambda p: stopped(p.gateway()), carol=WAITS),
-    Fault("zygote: SIGSTOP", lambda p: stopped(p.zygote()), carol=WAITS),
+    Fault("zygote: SIGSTOP", lambda p: stopped(p.zygote(), p.spare_zygote()), carol=WAITS),
     Fault("keeper: SIGSTOP", lambda p: stopped(p.keeper("alice"))),
     Fault("worker: SIGSTOP", lambda p: stopped(p.workers("alice")[0]), alice=WAITS),
     Fault("dashboard: SIGSTOP", faults.dashboard_stopped, setup=lambda p: p.with_dashboard()),

@@ -155,7 +155,7 @@ SIZE = """$memory = opcache_get_status(false)['memory_usage'];
 
 
 def zygotes(paddock):
-    return paddock.in_cgroup("zygote")
+    return paddock.zygotes()
 
 
 def test_its_size_is_the_plans(make_paddock, make_apache):

@@ -184,7 +184,7 @@ def test_a_zygote_of_one_sandbox_that_is_killed_at_any_time(own_host):
             answer = pool.submit(host.alice.get, "/hello.php", seconds=60)
             end = time.monotonic() + machine.patience(10)
             while not answer.done() and time.monotonic() < end:
-                own = [pid for pid in host.paddock.in_cgroup("zygote") if pid != common]
+                own = [pid for pid in host.paddock.zygotes() if pid != common]
                 if own:
                     time.sleep(0.004 * number)
                     with contextlib.suppress(ProcessLookupError):
@@ -193,7 +193,7 @@ def test_a_zygote_of_one_sandbox_that_is_killed_at_any_time(own_host):
                     break
             assert answer.result().ok().text == "hello\n"
     assert killed
-    machine.wait_for(lambda: host.paddock.in_cgroup("zygote") == [common], 20, "the zygotes of one sandbox have ended")
+    machine.wait_for(lambda: host.paddock.zygotes() == [common], 20, "the zygotes of one sandbox have ended")
 
 
 @pytest.mark.any_kernel
@@ -241,7 +241,7 @@ def test_a_supervisor_that_was_killed_leaves_no_orphans(own_host):
 
     def only_known():
         known = {host.paddock.supervisor.pid, host.paddock.gateway(), host.paddock.guardian(), host.paddock.zygote(),
-                 *host.paddock.sandbox("alice"), *host.paddock.sandbox("bob")}
+                 *host.paddock.spare_zygotes(), *host.paddock.sandbox("alice"), *host.paddock.sandbox("bob")}
         return set(host.paddock.in_cgroup()) <= known and host.paddock.keeper("alice") and host.paddock.keeper("bob")
 
     machine.wait_for(only_known, 10, "no process but those of the new supervisor")

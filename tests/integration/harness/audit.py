@@ -38,7 +38,17 @@ def _processes(started):
     _reap_orphans(started)
     own = os.getpid()
     return {pid: f"process {pid} ({process.state(pid)}): {process.title(pid)}"
-            for pid in process.descendants(own) if process.state(pid) is not None}
+            for pid in process.descendants(own) if process.state(pid) is not None and not _is_ahead(pid)}
+
+
+def _is_ahead(pid):
+    """One of those that a paddockd which runs makes for the next start, when it pleases."""
+    parent = process.parent(pid)
+    if process.is_opener(pid) and parent and process.is_opener(parent):
+        parent = process.parent(parent)
+    elif not process.is_spare_zygote(pid):
+        return False
+    return parent is not None and process.is_paddockd(parent)
 
 
 def _mounts():

@@ -113,12 +113,13 @@ def no_more_descriptors(pid):
 
 
 @contextlib.contextmanager
-def fork_fails(paddock, pid, code, calls="fork,vfork,clone,clone3", children=False):
-    """Each system call of a process, or also of those that it makes, by which it would make another is refused."""
+def fork_fails(paddock, pid, code, calls="fork,vfork,clone,clone3", children=False, when="1+"):
+    """Each system call of a process, or also of those that it makes, by which it would make another is refused.
+    `when`: which of them, of each process (strace(1), --inject)."""
     said, traced = paddock.directory / "strace.err", paddock.directory / "strace.out"
     with open(said, "wb") as errors:
         strace = subprocess.Popen(["strace", *(["-f"] if children else []), "-o", traced, "-e", f"trace={calls}",
-                                   "-e", f"inject={calls}:error={code}", "-p", str(pid)],
+                                   "-e", f"inject={calls}:error={code}:when={when}", "-p", str(pid)],
                                   stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, preexec_fn=process.end_with_parent)
     try:
         machine.wait_for(lambda: strace.poll() is not None or "attached" in said.read_text(), 10, "strace has the process")
@@ -147,6 +148,42 @@ def supervisor_cannot_fork(paddock):
         process.kill(paddock.zygote())
         machine.wait_for(lambda: re.search("zygote ended: clone a process.*temporarily unavailable", paddock.log()), 10,
                          "it has tried to start another")
+        yield
+
+
+@contextlib.contextmanager
+def zygote_has_no_spare(paddock, fault):
+    """`fault` has befallen the zygote, and then its spare, made before, ends."""
+    spare = paddock.spare_zygote()
+    with fault:
+        process.kill(spare)
+        yield
+
+
+@contextlib.contextmanager
+def spare_killed_in_a_start(paddock, tenant):
+    """When it has been asked for the tenant's sandbox, and before it has made it."""
+    spare = paddock.spare_zygote()
+    with stopped(spare):
+        visit = paddock.visit(tenant)
+        machine.wait_for(lambda: paddock.tenant_status(tenant)["state"] == "starting", 10, f"{tenant}'s start")
+        time.sleep(0.3)
+        process.kill(spare)
+        yield
+    assert visit.result() == 200
+
+
+def spares_of_opener(paddock):
+    return machine.wait_for(lambda: process.children_of(paddock.opener()), 10, "a spare child of the opener")
+
+
+@contextlib.contextmanager
+def opener_has_no_spare(paddock, fault):
+    """The same for the child that is there for the next home."""
+    children = spares_of_opener(paddock)
+    with fault:
+        for child in children:
+            process.kill(child)
         yield
 
 
@@ -193,12 +230,14 @@ def script_takes_all_memory(paddock, tenant):
 
 
 @contextlib.contextmanager
-def stopped(pid):
-    os.kill(pid, signal.SIGSTOP)
-    machine.wait_for(lambda: process.state(pid) == "T", 5, f"{pid} is stopped")
+def stopped(*pids):
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+        machine.wait_for(lambda pid=pid: process.state(pid) == "T", 5, f"{pid} is stopped")
     yield
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGCONT)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
 
 @contextlib.contextmanager

@@ -251,6 +251,16 @@ class Paddock:
         """That of the default PHP and php.ini's opcache; others say in their titles what they are of."""
         return self._only("zygote", lambda pid: "," not in process.title(pid))
 
+    def zygotes(self):
+        return [pid for pid in self.in_cgroup("zygote") if not process.is_spare_zygote(pid)]
+
+    def spare_zygotes(self):
+        """Each zygote's, which becomes the next sandbox; made a moment after the one before has gone."""
+        return list(filter(process.is_spare_zygote, self.in_cgroup("zygote")))
+
+    def spare_zygote(self):
+        return self._only("zygote", process.is_spare_zygote)
+
     def _only(self, part, wanted=lambda pid: True):
         def only():
             pids = list(filter(wanted, self.in_cgroup(part)))
@@ -334,6 +344,8 @@ class Paddock:
         # Until PHP stands, the zygote has not all its descriptors yet: nothing to compare later ones with.
         machine.wait_for(lambda: self.host_status()["php_version"], seconds,
                          "the zygote is ready")
+        # Both hold a descriptor of it.
+        machine.wait_for(lambda: len(self.spare_zygotes()) == len(self.zygotes()), seconds, "each zygote has its spare")
         for name, pid in (("paddockd", self.supervisor.pid), ("gateway", self.gateway()), ("zygote", self.zygote())):
             problems += self._leaked_files(name, pid)
         try:

@@ -77,6 +77,19 @@ def is_opener(pid):
     return _read(pid, "comm").strip() == b"paddock-opener"
 
 
+def is_paddockd(pid):
+    return _read(pid, "comm").strip() == b"paddockd"
+
+
+def parent(pid):
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def is_spare_zygote(pid):
+    return title(pid) == "paddock: zygote, spare"
+
+
 def title(pid):
     return _read(pid, "cmdline").replace(b"\0", b" ").decode(errors="replace").strip()
 
