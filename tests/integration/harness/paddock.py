@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 
 from . import machine, process
 
@@ -252,7 +253,9 @@ class Paddock:
         return self._only("zygote", lambda pid: "," not in process.title(pid))
 
     def zygotes(self):
-        return [pid for pid in self.in_cgroup("zygote") if not process.is_spare_zygote(pid)]
+        found = self.in_cgroup("zygote")
+        time.sleep(0.02)  # one that was forked just now has not its title yet
+        return [pid for pid in found if process.alive(pid) and not process.is_spare_zygote(pid)]
 
     def spare_zygotes(self):
         """Each zygote's, which becomes the next sandbox; made a moment after the one before has gone."""
