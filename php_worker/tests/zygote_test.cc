@@ -7,6 +7,7 @@
 
 #include <array>
 #include <catch2/catch.hpp>
+#include <deque>
 #include <optional>
 
 #include "base/file.h"
@@ -101,18 +102,44 @@ class Zygote {
       const auto reaped = child_.try_reap();
       return !reaped || reaped->has_value();
     });
+    link_.close();  // which ends a spare
+    for (const Child &spare : spares_) [[maybe_unused]] const auto status = spare.wait();
   }
   Zygote(const Zygote &) = delete;
   Zygote &operator=(const Zygote &) = delete;
 
   MessageSocket &link() { return link_; }
   Child &child() { return child_; }
+  // What it says next, beside what it says of spares.
+  std::optional<Packet> answer() {
+    for (;;) {
+      auto packet = next_packet(link_);
+      if (!packet || packet->type() != zygote_link::Spare::kType) return packet;
+      take_spare(*packet);
+    }
+  }
+  // The one that is there next, where nothing else is to be answered.
+  const Child &wait_for_spare() {
+    const auto packet = next_packet(link_);
+    REQUIRE(packet);
+    take_spare(*packet);
+    return spares_.back();
+  }
   std::vector<std::uint64_t> opcache_bytes;
 
  private:
+  void take_spare(const Packet &packet) {
+    const auto spare = packet.as<zygote_link::Spare>();
+    REQUIRE(spare);
+    REQUIRE(packet.fds.size() == 1);
+    spares_.emplace_back(static_cast<pid_t>(spare->pid),
+                         UniqueFd(::fcntl(packet.fds[0].get(), F_DUPFD_CLOEXEC, 3)));
+  }
+
   TemporaryDirectory directory_;
   MessageSocket link_;
   Child child_;
+  std::deque<Child> spares_;
 };
 
 // A tenant's directory, socket and link, and the sandbox that the zygote makes for it.
@@ -167,7 +194,7 @@ class Tenant {
     spawn_.opcache_files = static_cast<std::uint8_t>(opcache.size());
     for (const UniqueFd &file : opcache) fds.push_back(file);
     REQUIRE(zygote.link().send(spawn_, fds));
-    const auto answer = next_packet(zygote.link());
+    const auto answer = zygote.answer();
     REQUIRE(answer);
     if (const auto refused = answer->as<zygote_link::SpawnFailed>(); refused)
       FAIL(refused->step << " " << refused->error);
@@ -259,6 +286,33 @@ TEST_CASE("a sandbox answers as the tenant, inside its view") {
   CHECK(eventually([&] {
     return tenant.log().find("PHP refuses the plan's ini entry no.such.entry") != std::string::npos;
   }));
+}
+
+TEST_CASE("a sandbox is the same, whether a spare was there or not") {
+  Zygote zygote;
+  const std::string look =
+      "echo getmypid() > 1 ? 'worker' : 'first', ' ', posix_getppid(), ' ', posix_getuid(), ' ', getcwd() "
+      "=== __DIR__, "
+      "' ', file_exists('/etc/passwd'), ' ', count(opcache_get_status()['scripts']);";
+  std::string first;
+  for (const std::uint32_t uid : {61001U, 61002U, 61003U}) {
+    std::optional<pid_t> spare;
+    if (uid != 61002U) spare = zygote.wait_for_spare().pid();  // the second comes at once
+    Tenant tenant(uid);
+    tenant.start(zygote);
+    tenant.wait_ready();
+    std::string said = tenant.run(look).body;
+    const auto place = said.find(std::to_string(uid));
+    REQUIRE(place != std::string::npos);
+    said.erase(place, 5);
+    if (first.empty()) first = said;
+    CHECK(said == first);
+    CHECK(said == "worker 1  1 1 1");
+    if (spare)
+      CHECK(eventually([&] { return !std::filesystem::exists("/proc/" + std::to_string(*spare) + "/exe"); }));
+    REQUIRE(tenant.link().send(keeper_link::Drain{5'000}));
+    CHECK(tenant.wait_end().code == 0);
+  }
 }
 
 TEST_CASE("a sandbox finds what an earlier one of its tenant has compiled") {
@@ -560,7 +614,7 @@ TEST_CASE("what cannot be a sandbox is refused, and the next is made") {
   auto bad = good.spawn();
   bad.request = 7;
   REQUIRE(zygote.link().send(bad));  // no descriptors
-  const auto answer = next_packet(zygote.link());
+  const auto answer = zygote.answer();
   REQUIRE(answer);
   const auto failed = answer->as<zygote_link::SpawnFailed>();
   REQUIRE(failed);
