@@ -12,23 +12,12 @@
 #include <utility>
 
 #include "php_worker/worker.h"
+#include "sandbox/privileges.h"
 
 namespace paddock::php_worker {
 namespace {
 
 using scoreboard::State;
-
-// close_range(2) around the numbers in `kept`.
-void close_all_but(std::vector<int> kept) {
-  std::sort(kept.begin(), kept.end());
-  unsigned int from = STDERR_FILENO + 1;
-  for (const int fd : kept) {
-    if (fd < static_cast<int>(from)) continue;
-    if (static_cast<unsigned int>(fd) > from) ::close_range(from, static_cast<unsigned int>(fd) - 1, 0);
-    from = static_cast<unsigned int>(fd) + 1;
-  }
-  ::close_range(from, ~0U, 0);
-}
 
 }  // namespace
 
@@ -46,7 +35,9 @@ void WorkerPool::become_worker(std::uint32_t slot, int errors) const {
   kept.push_back(setup_.access_log.get());
   const bool early = !settled_ && setup_.gate != nullptr;
   if (early) kept.push_back(setup_.gate->fd());
-  close_all_but(std::move(kept));
+  std::erase_if(kept, [](int fd) { return fd <= STDERR_FILENO; });  // some are none
+  std::sort(kept.begin(), kept.end());
+  [[maybe_unused]] const int code = sandbox::close_all_but(kept.data(), static_cast<unsigned>(kept.size()));
   if (early && !setup_.gate->await()) ::_exit(126);
   if (!settled_) [[maybe_unused]]
     const auto told_by_the_keeper = setup_.settle();

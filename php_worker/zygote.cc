@@ -155,13 +155,10 @@ class Zygote {
 
   Result<int> run() {
     for (;;) {
-      if (!wait_for_spawn(kQuiet)) {
-        if (const auto taken = use_spare(); !taken) {
-          log::warning(taken.error().message());
-          [[maybe_unused]] const bool there = wait_for_spawn(-1);
-        } else {
-          continue;
-        }
+      if (!spawn_comes_soon()) {
+        const auto used = use_spare();
+        if (used) continue;
+        log::warning(used.error().message());
       }
       auto packet = link_.receive();
       if (!packet) return packet.error();
@@ -173,9 +170,9 @@ class Zygote {
  private:
   static constexpr int kQuiet = 20;  // milliseconds
 
-  [[nodiscard]] bool wait_for_spawn(int timeout) const {
+  [[nodiscard]] bool spawn_comes_soon() const {
     pollfd entry{link_.fd().get(), POLLIN, 0};
-    return ::poll(&entry, 1, timeout) > 0;
+    return ::poll(&entry, 1, kQuiet) > 0;
   }
 
   // Has a spare made, and waits until it has ended: with the next Spawn, or with the link.
@@ -196,11 +193,7 @@ class Zygote {
     clone_args arguments{};
     arguments.flags = CLONE_PARENT | CLONE_PIDFD;
     arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
-    void *tid_address = nullptr;
-    if (::prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) == 0) {
-      arguments.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-      arguments.child_tid = reinterpret_cast<std::uintptr_t>(tid_address);
-    }
+    sandbox::correct_thread_id(arguments);
     const auto pid = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
     if (pid < 0) return errno_error("fork a spare zygote");
     if (pid == 0) be_spare();

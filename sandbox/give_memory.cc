@@ -1,12 +1,15 @@
 #include "sandbox/give_memory.h"
 
 #include <linux/rseq.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/rseq.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 
 namespace paddock::sandbox {
 namespace {
@@ -22,6 +25,13 @@ void give_up_rseq() {
 }
 
 }  // namespace
+
+void correct_thread_id(clone_args &arguments) {
+  void *address = nullptr;
+  if (::prctl(PR_GET_TID_ADDRESS, &address, 0, 0, 0) != 0) return;
+  arguments.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+  arguments.child_tid = reinterpret_cast<std::uintptr_t>(address);
+}
 
 long clone_and_leave(clone_args &arguments, void (*rest)(void *argument, pid_t pid), void *argument) {
   if (!kCanGiveMemory) return -ENOSYS;

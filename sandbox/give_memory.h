@@ -6,6 +6,10 @@
 
 namespace paddock::sandbox {
 
+// glibc keeps the thread's id in the memory that a child of clone3(2) gets; fork() corrects it through the
+// pair of flags that this adds, CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID.
+void correct_thread_id(clone_args &arguments);
+
 // Whether clone_and_leave() can do that. Not for the sanitizers, which would keep what they know of two
 // processes in one place.
 #if (defined(__x86_64__) || defined(__aarch64__)) && !defined(__SANITIZE_ADDRESS__) && \

@@ -413,12 +413,7 @@ Result<void> PreparedSandbox::begin(Cloning &cloning) {
     arguments.flags |= CLONE_PARENT;
     arguments.exit_signal = 0;  // with CLONE_PARENT the kernel takes the caller's
   }
-  // glibc keeps the thread's id; fork() corrects it through this pair of flags.
-  void *tid_address = nullptr;
-  if (::prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) == 0) {
-    arguments.flags |= CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
-    arguments.child_tid = reinterpret_cast<std::uintptr_t>(tid_address);
-  }
+  correct_thread_id(arguments);
 
   // The clone inherits the caller's network. Only the caller has rights over one that it did not make.
   if (plan.network == Network::kGiven) {

@@ -40,9 +40,7 @@ std::optional<Packet> receive(const MessageSocket &orders) {
   const auto order = packet.as<OpenTrees>();
   if (!order) ::_exit(1);
   ::alarm(order->patience_s + 1);
-  const MessageSocket answer(UniqueFd(::fcntl(packet.fds.front().get(), F_DUPFD_CLOEXEC, 3)));
-  keep_only(answer);
-  open_trees(*order, answer);
+  open_trees(*order, MessageSocket(UniqueFd(::fcntl(packet.fds.front().get(), F_DUPFD_CLOEXEC, 3))));
 }
 
 // Forks the child that obeys the next order, and waits until it has it. False: it could not be forked.
@@ -85,6 +83,7 @@ bool use_spare(const MessageSocket &orders) {
 }  // namespace
 
 void open_trees(const OpenTrees &order, const MessageSocket &answer) {
+  keep_only(answer);
   std::vector<UniqueFd> opened;
   Opened told;
   const auto fail = [&](const Error &error) {

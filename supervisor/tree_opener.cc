@@ -10,8 +10,6 @@
 #include <map>
 #include <utility>
 
-#include "sandbox/privileges.h"
-
 namespace paddock::supervisor {
 namespace {
 
@@ -34,10 +32,7 @@ Result<pid_t> open_in_child(boost::asio::io_context &io, const OpenTrees &order,
   if (pid < 0) return errno_error("start a process that opens " + order.requests.front().path);
   if (pid == 0) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    // The supervisor has one thread, so that its heap is whole in here. All else of it is to be forgotten: a
-    // listening socket that a hung child holds would outlive its tenant.
-    const int ours = answer.fd().get();
-    [[maybe_unused]] const int code = sandbox::close_all_but(&ours, 1);
+    // The supervisor has one thread, so that its heap is whole in here.
     open_trees(order, answer);
   }
   children()[pid] = ChildWatch::start(io, Child(pid, UniqueFd(pidfd)), [pid](const ExitStatus &) {

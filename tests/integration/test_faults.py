@@ -143,23 +143,24 @@ FAULTS = [
     Fault("paddockd: EMFILE", lambda p: no_more_descriptors(p.supervisor.pid), carol=503),
     Fault("gateway: EMFILE", lambda p: no_more_descriptors(p.gateway())),
     # It ends, and the next one has descriptors.
-    Fault("zygote: EMFILE", lambda p: faults.zygote_has_no_spare(p, no_more_descriptors(p.zygote()))),
+    Fault("zygote: EMFILE", lambda p: faults.without_spares(no_more_descriptors(p.zygote()), p.spare_zygote())),
     # What it may have been asked is asked again.
     Fault("spare zygote: EMFILE", lambda p: no_more_descriptors(p.spare_zygote())),
     Fault("paddockd: EAGAIN at fork", faults.supervisor_cannot_fork, carol=WAITS),
-    Fault("opener: EAGAIN at fork", lambda p: faults.opener_has_no_spare(p, faults.fork_fails(p, p.opener(), "EAGAIN")),
+    Fault("opener: EAGAIN at fork", lambda p: faults.without_spares(
+        faults.fork_fails(p, p.opener(), "EAGAIN"), *faults.spares_of_opener(p)),
           carol=503),
     # The supervisor does without.
     Fault("opener: SIGKILL", faults.opener_killed),
     Fault("zygote: ENOMEM at fork",
-          lambda p: faults.zygote_has_no_spare(p, faults.fork_fails(p, p.zygote(), "ENOMEM")), carol=503),
+          lambda p: faults.without_spares(faults.fork_fails(p, p.zygote(), "ENOMEM"), p.spare_zygote()), carol=503),
     Fault("spare zygote: ENOMEM at fork", lambda p: faults.fork_fails(p, p.spare_zygote(), "ENOMEM")),
     Fault("spare zygote: SIGKILL", lambda p: faults.spare_killed_in_a_start(p, "carol")),
     # Of the process that builds the view, and then of the first worker.
-    Fault("keeper: ENOMEM at its first fork", lambda p: faults.zygote_has_no_spare(
-        p, faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True)), carol=503),
-    Fault("keeper: ENOMEM at its second fork", lambda p: faults.zygote_has_no_spare(
-        p, faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True, when="2+")), carol=503),
+    Fault("keeper: ENOMEM at its first fork", lambda p: faults.without_spares(
+        faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True), p.spare_zygote()), carol=503),
+    Fault("keeper: ENOMEM at its second fork", lambda p: faults.without_spares(
+        faults.fork_fails(p, p.zygote(), "ENOMEM", calls="clone", children=True, when="2+"), p.spare_zygote()), carol=503),
     # The gateway takes over what nobody accepts.
     Fault("keeper: ENOMEM at fork", lambda p: faults.keeper_cannot_fork(p, "alice"), alice=WAITS),
 

@@ -92,13 +92,17 @@ def test_another_home_does_not_exist(host):
 
 def test_it_sees_only_its_own_processes(host):
     host.bob.get("/hello.php").ok()
-    # In a sandbox that was just started, who built its view may still have to be reaped.
-    seen = machine.wait_for(lambda: len(found := host.alice.run("""
+    host.alice.get("/hello.php").ok()
+    keeper = host.paddock.keeper("alice")
+    machine.wait_for(lambda: all(process.state(pid) != "Z" for pid in process.children_of(keeper)), 10,
+                     "who has built its view is reaped")
+    seen = host.alice.run("""
         $found = [];
         foreach (scandir('/proc') as $entry) {
             if (ctype_digit($entry)) $found[$entry] = file_get_contents("/proc/$entry/cmdline");
         }
-        return $found;""")) == len(host.paddock.sandbox("alice")) and found, 10, "all that it sees is its own")
+        return $found;""")
+    assert len(seen) == len(host.paddock.sandbox("alice"))
     assert "1" in seen
     for title in seen.values():
         assert "alice" in title and "bob" not in title

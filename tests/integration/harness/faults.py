@@ -152,11 +152,11 @@ def supervisor_cannot_fork(paddock):
 
 
 @contextlib.contextmanager
-def zygote_has_no_spare(paddock, fault):
-    """`fault` has befallen the zygote, and then its spare, made before, ends."""
-    spare = paddock.spare_zygote()
+def without_spares(fault, *spares):
+    """`fault` has befallen who makes them, and then those that were made before end."""
     with fault:
-        process.kill(spare)
+        for spare in spares:
+            process.kill(spare)
         yield
 
 
@@ -175,16 +175,6 @@ def spare_killed_in_a_start(paddock, tenant):
 
 def spares_of_opener(paddock):
     return machine.wait_for(lambda: process.children_of(paddock.opener()), 10, "a spare child of the opener")
-
-
-@contextlib.contextmanager
-def opener_has_no_spare(paddock, fault):
-    """The same for the child that is there for the next home."""
-    children = spares_of_opener(paddock)
-    with fault:
-        for child in children:
-            process.kill(child)
-        yield
 
 
 @contextlib.contextmanager
