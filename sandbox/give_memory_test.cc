@@ -39,6 +39,12 @@ std::string outlook(const std::string &home) {
          (at_home ? " home" : "") + (rights != std::string::npos ? " no rights" : "");
 }
 
+std::string allowed_cpus() {
+  const auto status = read_file("/proc/self/status");
+  const auto at = status ? status->find("Cpus_allowed_list:") : std::string::npos;
+  return at == std::string::npos ? "?" : status->substr(at, status->find('\n', at) - at);
+}
+
 int early_entry(void *argument, ViewGate &gate) {
   const auto &job = *static_cast<const Job *>(argument);
   const pid_t pid = ::fork();
@@ -51,6 +57,7 @@ int early_entry(void *argument, ViewGate &gate) {
   int status = -1;
   ::waitpid(pid, &status, 0);
   job.say(outlook(job.home));
+  job.say(allowed_cpus());
   return status == 0 ? 0 : 2;
 }
 
@@ -146,6 +153,7 @@ TEST_CASE("who is forked while the view is built finds itself in it") {
     CHECK_THAT(forked, Catch::EndsWith(" home no rights"));
     CHECK(said.substr(line + 1, line) == forked);  // the sandbox's first process
     CHECK_THAT(said, Contains("exit status 0"));
+    CHECK_THAT(said, Contains("\n" + allowed_cpus() + "\n"));  // the builder alone was sent to another CPU
     const std::string root = forked.substr(0, forked.find(" home"));
     CHECK_THAT(said, !Contains("exit status 0 " + root + "\n") && !Catch::EndsWith(root));
   }

@@ -22,6 +22,8 @@ void keep_only(const MessageSocket &socket) {
 }
 
 constexpr int kQuiet = 20;  // milliseconds
+// For the supervisor to take what has been opened, milliseconds.
+constexpr int kTaken = 1'000;
 
 bool order_comes(const MessageSocket &orders, int timeout) {
   pollfd entry{orders.fd().get(), POLLIN, 0};
@@ -109,7 +111,13 @@ void open_trees(const OpenTrees &order, const MessageSocket &answer) {
       fail(made.error());
   }
   const std::vector<BorrowedFd> fds(opened.begin(), opened.end());
-  ::_exit(answer.send(told, fds) ? 0 : 1);
+  const bool sent = static_cast<bool>(answer.send(told, fds));
+  // The kernel lets who is woken by a message wait for the CPU of its sender, which is expected to sleep now:
+  // the end of this process takes it for a quarter of a millisecond. So not before the supervisor has closed
+  // its end.
+  pollfd taken{answer.fd().get(), 0, 0};
+  if (sent) ::poll(&taken, 1, kTaken);
+  ::_exit(sent ? 0 : 1);
 }
 
 Result<OpenerProcess> OpenerProcess::start() {
