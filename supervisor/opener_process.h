@@ -72,8 +72,9 @@ struct Opened {
   }
 };
 
-// Opens all and says so: the whole life of a child, which closes all else that it has inherited. A listening
-// socket that a hung child holds would outlive its tenant.
+// Opens all, says so, and ends once the other end of `answer` is closed, or a second later: the whole life of
+// a child, which closes all else that it has inherited. A listening socket that a hung child holds would
+// outlive its tenant.
 [[noreturn]] void open_trees(const OpenTrees &order, const MessageSocket &answer);
 
 class OpenerProcess {
